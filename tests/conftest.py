@@ -1,0 +1,31 @@
+"""What every test starts from: checked distributions, one thread, a fixed seed."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def checked_distributions() -> None:
+    """Arguments of torch distributions are validated, whatever a command run in this process switched off."""
+    torch.distributions.Distribution.set_default_validate_args(True)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """A test draws the same numbers alone as among others."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real data sets (`mnist/` and others): $FLOWVAE_DATA, else `../shared/data` beside the checkout."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("FLOWVAE_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no data in {folder}: set FLOWVAE_DATA to the folder that holds mnist/")
+    return folder
