@@ -1,0 +1,59 @@
+"""Writes the components page from the registry, so that it lists exactly what is there."""
+
+import inspect
+from pathlib import Path
+
+from flowvae import registry
+
+TITLES = {
+    "latents": "Structures",
+    "posterior": "Posteriors",
+    "family": "Families",
+    "flow": "Flows",
+    "prior": "Priors",
+    "likelihood": "Likelihoods",
+    "encoder": "Encoders",
+    "decoder": "Decoders",
+    "objective": "Objectives",
+    "data": "Data",
+    "optimiser": "Optimisers",
+    "schedule": "Learning-rate schedules",
+}
+
+
+def write(app):
+    folder = Path(app.srcdir) / "_generated"
+    folder.mkdir(exist_ok=True)
+    kinds = [*TITLES, *sorted(set(registry.PACKAGES) - set(TITLES))]
+    pages = [section(kind) for kind in kinds if registry.names(kind)]
+    (folder / "components.md").write_text("\n".join(pages), encoding="utf-8")
+
+
+def section(kind):
+    title = TITLES.get(kind, kind.capitalize())
+    return f"## {title}\n\n" + "\n".join(entry(kind, name) for name in registry.names(kind))
+
+
+def entry(kind, name):
+    target = registry.component(kind, name)
+    directive = "autoclass" if inspect.isclass(target) else "autofunction"
+    where = f"{target.__module__}.{target.__qualname__}"
+    lines = [
+        f"### {kind} `{name}`",
+        "",
+        "```{eval-rst}",
+        f".. {directive}:: {where}",
+        "   :no-index:",
+        "```",
+        "",
+    ]
+    options = registry.options(kind, name)
+    if options:
+        lines += ["| option | type | default |", "|---|---|---|"]
+        lines += [f"| `{o.name}` | {code(o.type)} | {code(repr(o.default))} |" for o in options]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def code(text):
+    return "`" + text.replace("|", "\\|") + "`"
