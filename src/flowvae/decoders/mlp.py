@@ -1,0 +1,30 @@
+"""The MLP decoder."""
+
+import math
+
+from torch import Tensor, nn
+
+from flowvae.nn import MLP, Activation
+from flowvae.registry import Count, NonNegative, register
+
+
+@register("decoder", "mlp")
+class MLPDecoder(nn.Module):
+    """phi = MLP(z): ``(*, *in_shape)`` to ``(*, *out_shape)``; ``depth`` 0 is one linear layer."""
+
+    def __init__(
+        self,
+        in_shape: tuple[int, ...],
+        out_shape: tuple[int, ...],
+        *,
+        width: Count = 500,
+        depth: NonNegative = 2,
+        activation: Activation = "elu",
+    ):
+        super().__init__()
+        self.in_dims, self.out_shape = len(in_shape), tuple(out_shape)
+        size = math.prod(out_shape)
+        self.net = MLP(math.prod(in_shape), size, width=width, depth=depth, activation=activation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.net(z.flatten(-self.in_dims)).unflatten(-1, self.out_shape)

@@ -1,0 +1,70 @@
+"""Sampling and scoring in one pass, from noise that the caller may choose."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+Noise = Callable[[torch.Size], Tensor]
+"""Draws standard-normal noise of a shape; given explicitly where results must not depend on batches or processes."""
+
+
+class Reparameterised(Distribution, ABC):
+    """A distribution that is a pushforward of standard-normal noise: z = f(eps), eps ~ N(0, I).
+
+    ``from_noise(eps)`` maps ``(*, D)`` to z ``(*, D)`` and log q(z) ``(*)``, never inverting f.
+    """
+
+    has_rsample = True
+
+    @abstractmethod
+    def from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """z = f(eps) and log q(z)."""
+
+    @property
+    @abstractmethod
+    def like(self) -> Tensor:
+        """A tensor of the distribution, for the type and device of its noise."""
+
+    def rsample_and_log_prob(self, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """One draw of shape batch + event, and its log-density of shape batch."""
+        shape = self.batch_shape + self.event_shape
+        return self.from_noise(noise(shape) if noise else self._standard_normal(shape))
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+        return self.from_noise(self._standard_normal(self._extended_shape(torch.Size(sample_shape))))[0]
+
+    def _standard_normal(self, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, dtype=self.like.dtype, device=self.like.device)
+
+
+def rsample_and_log_prob(q: Distribution, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+    """A reparameterised draw z ~ q and log q(z), in one pass; any torch distribution works.
+
+    Drawing and then scoring would invert a flow. A distribution that is no pushforward of Gaussian noise draws for
+    itself and leaves ``noise`` unused.
+    """
+    if isinstance(q, Reparameterised):
+        return q.rsample_and_log_prob(noise)
+    z = q.rsample()
+    return z, q.log_prob(z)
+
+
+class Family(ABC):
+    """Unconstrained parameters phi ``(*, size)`` to a distribution over an event; ``size`` is how many it takes.
+
+    Families that are likelihoods take phi as ``(*, channels, *event)`` instead and say so.
+    """
+
+    size: int
+
+    @abstractmethod
+    def __call__(self, phi: Tensor) -> Distribution:
+        """The distribution with parameters phi."""
+
+
+def in_full_precision(t: Tensor) -> Tensor:
+    """Half-precision network outputs as float32, so that densities are never computed in half precision."""
+    return t.float() if t.dtype in (torch.bfloat16, torch.float16) else t

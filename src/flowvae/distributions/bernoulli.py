@@ -1,0 +1,49 @@
+"""Independent Bernoulli variables, by logits."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import softplus
+
+from flowvae.distributions.base import in_full_precision
+
+
+class Bernoulli(Distribution):
+    """Independent Bernoulli variables with the given ``logits`` ``(*, *event)``.
+
+    log p(x) = sum_i [ x_i l_i - softplus(l_i) ], in nats, which never saturates. For x in [0, 1] it is the negative
+    cross-entropy, as is customary for grey pixels taken as probabilities.
+    """
+
+    arg_constraints = {"logits": constraints.real}
+    support = constraints.unit_interval
+
+    def __init__(self, logits: Tensor, event_dims: int, validate_args: bool | None = None):
+        self.logits = in_full_precision(logits)
+        split = logits.ndim - event_dims
+        super().__init__(logits.shape[:split], logits.shape[split:], validate_args=False)
+
+    def expand(self, batch_shape, _instance=None) -> "Bernoulli":
+        return Bernoulli(self.logits.expand(torch.Size(batch_shape) + self.event_shape), len(self.event_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.logits)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean * (1 - self.mean)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        terms = value * self.logits - softplus(self.logits)
+        return terms.flatten(-len(self.event_shape)).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+        mean = self.mean.expand(self._extended_shape(torch.Size(sample_shape)))
+        return (torch.rand_like(mean) < mean).to(mean.dtype)
+
+    def entropy(self) -> Tensor:
+        """sum_i [ softplus(l_i) - l_i sigmoid(l_i) ], in nats."""
+        terms = softplus(self.logits) - self.logits * self.mean
+        return terms.flatten(-len(self.event_shape)).sum(-1)

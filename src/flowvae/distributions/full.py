@@ -1,0 +1,99 @@
+"""The normal distribution with full covariance."""
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints, register_kl
+
+from flowvae.distributions.base import Family, Reparameterised, in_full_precision
+from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
+from flowvae.registry import register
+
+
+class FullNormal(Reparameterised):
+    """N(z; mu, L L^T) over vectors: ``loc`` ``(*, D)``, lower-triangular ``scale_tril`` ``(*, D, D)``.
+
+    log q(z) = -|eps|^2 / 2 - sum_i log L_ii - D log(2 pi) / 2 with eps = L^-1 (z - mu), in nats.
+    """
+
+    arg_constraints = {"loc": constraints.real_vector, "scale_tril": constraints.lower_cholesky}
+    support = constraints.real_vector
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor, validate_args: bool | None = None):
+        batch = torch.broadcast_shapes(loc.shape[:-1], scale_tril.shape[:-2])
+        self.loc = loc.expand(batch + loc.shape[-1:])
+        self.scale_tril = scale_tril.expand(batch + scale_tril.shape[-2:])
+        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
+
+    def expand(self, batch_shape, _instance=None) -> "FullNormal":
+        batch = torch.Size(batch_shape)
+        loc, scale_tril = self.loc.expand(batch + (-1,)), self.scale_tril.expand(batch + (-1, -1))
+        return FullNormal(loc, scale_tril, validate_args=False)
+
+    @property
+    def like(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return self.scale_tril.square().sum(-1)
+
+    @property
+    def _log_det(self) -> Tensor:
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.loc + (self.scale_tril @ eps[..., None])[..., 0]
+        return z, -0.5 * eps.square().sum(-1) - self._log_det - HALF_LOG_2PI * eps.shape[-1]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        shift = torch.broadcast_tensors(value, self.loc)[0] - self.loc
+        scale_tril = self.scale_tril.expand(shift.shape + shift.shape[-1:])
+        eps = torch.linalg.solve_triangular(scale_tril, shift[..., None], upper=False)[..., 0]
+        return -0.5 * eps.square().sum(-1) - self._log_det - HALF_LOG_2PI * value.shape[-1]
+
+    def entropy(self) -> Tensor:
+        """sum_i log L_ii + D (1 + log(2 pi)) / 2, in nats."""
+        return self._log_det + (0.5 + HALF_LOG_2PI) * self.loc.shape[-1]
+
+
+@register_kl(FullNormal, DiagonalNormal)
+def _kl(q: FullNormal, p: DiagonalNormal) -> Tensor:
+    """[ |S_p^-1 L|_F^2 + |S_p^-1 (m_q - m_p)|^2 - D ] / 2 + sum_i log s_p,i - sum_i log L_ii."""
+    inverse_scale = torch.exp(-p.log_scale)
+    spread = (inverse_scale[..., None] * q.scale_tril).square().sum((-2, -1))
+    shift = (inverse_scale * (q.loc - p.loc)).square().sum(-1)
+    return 0.5 * (spread + shift - q.loc.shape[-1]) + p.log_scale.sum(-1) - q._log_det
+
+
+@register("family", "full")
+class Full(Family):
+    """Normal with full covariance L L^T, L lower-triangular with a strictly positive diagonal softplus(.).
+
+    Shapes: phi ``(*, 2 D + D (D - 1) / 2)`` = (mu, diagonal, strict lower triangle by rows) to a distribution over
+    ``(D,)``. The strict triangle at 0 gives the diagonal family.
+
+    Reference: Kingma et al. (2016), arXiv:1606.04934 (a linear inverse autoregressive flow).
+    """
+
+    def __init__(self, event_shape: tuple[int, ...]):
+        (self.dim,) = event_shape
+        self.size = 2 * self.dim + self.dim * (self.dim - 1) // 2
+        rows, columns = torch.tril_indices(self.dim, self.dim, offset=-1)
+        # entry (i, j) of L is column `place[i, j]` of (0, diagonal, strict triangle): a gather, cheaper than a scatter
+        place = torch.zeros(self.dim, self.dim, dtype=torch.long)
+        place[rows, columns] = torch.arange(len(rows)) + 1 + self.dim
+        place.fill_diagonal_(0)
+        place += torch.diag(torch.arange(self.dim) + 1)
+        self.place = place.flatten()
+
+    def __call__(self, phi: Tensor) -> FullNormal:
+        loc, s, strict = in_full_precision(phi).split([self.dim, self.dim, self.size - 2 * self.dim], -1)
+        entries = torch.cat([torch.zeros_like(s[..., :1]), positive(s), strict], -1)
+        scale_tril = entries[..., self.place.to(phi.device)].unflatten(-1, (self.dim, self.dim))
+        return FullNormal(loc, scale_tril)

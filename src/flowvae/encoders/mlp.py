@@ -1,0 +1,32 @@
+"""The MLP encoder."""
+
+import math
+
+from torch import Tensor, nn
+
+from flowvae.nn import MLP, Activation
+from flowvae.registry import Count, NonNegative, register
+
+
+@register("encoder", "mlp")
+class MLPEncoder(nn.Module):
+    """h = MLP(x): ``(*, *event)`` to ``(*, features)``.
+
+    ``depth`` 0 leaves h = x, flattened, so that a linear posterior is a linear encoder.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        *,
+        width: Count = 500,
+        depth: NonNegative = 2,
+        activation: Activation = "elu",
+    ):
+        super().__init__()
+        self.event_dims = len(event_shape)
+        self.net = MLP(math.prod(event_shape), None, width=width, depth=depth, activation=activation)
+        self.features = self.net.out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flatten(-self.event_dims))

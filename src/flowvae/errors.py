@@ -1,0 +1,23 @@
+"""What a user can cause, said in one sentence with its remedy."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input: the message reads "expected X; got Y" and names the remedy. The command line turns it into exit code 2."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """The tail of an error message about an unknown ``name``.
+
+    >>> nearest("iav", ["iaf", "planar"])
+    "; did you mean 'iaf'?"
+    >>> nearest("zzz", ["iaf", "planar"])
+    "; expected one of 'iaf', 'planar'"
+    """
+    options = sorted(options)
+    close = get_close_matches(name, options, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return "; expected one of " + ", ".join(map(repr, options)) if options else ""

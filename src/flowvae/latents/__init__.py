@@ -1,0 +1,6 @@
+"""Latent structures, one a file, and the draws that walk them."""
+
+from flowvae.latents.base import Draw, Latent, Latents
+from flowvae.latents.draws import FromPosterior, FromPrior, Given
+
+__all__ = ["Draw", "FromPosterior", "FromPrior", "Given", "Latent", "Latents"]

@@ -1,0 +1,49 @@
+"""The ways to draw the latents of a walk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from flowvae.distributions import rsample_and_log_prob
+from flowvae.latents.base import Latent
+
+
+@dataclass(frozen=True)
+class FromPosterior:
+    """z ~ q(z | x, c): inference. ``noise(n, shape)`` may supply the standard-normal noise of group n."""
+
+    noise: Callable[[int, torch.Size], Tensor] | None = None
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        posterior = q()
+        z, log_q = rsample_and_log_prob(posterior, partial(self.noise, n) if self.noise else None)
+        return Latent(z, log_q, p.log_prob(z), posterior, p)
+
+
+@dataclass(frozen=True)
+class FromPrior:
+    """z ~ p(z | c): generation. The prior is its own proposal, so kl is 0. ``temperature`` scales the noise."""
+
+    temperature: float = 1.0
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        z, log_p = rsample_and_log_prob(p, self._noise if self.temperature != 1 else None)
+        return Latent(z, log_p, log_p, p, p)
+
+    def _noise(self, shape: torch.Size) -> Tensor:
+        return self.temperature * torch.randn(shape)
+
+
+@dataclass(frozen=True)
+class Given:
+    """z as given, one tensor ``(S, B, *event)`` a group: scoring. Under a flow this inverts it."""
+
+    zs: Sequence[Tensor]
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        posterior, z = q(), self.zs[n]
+        return Latent(z, posterior.log_prob(z), p.log_prob(z), posterior, p)

@@ -1,0 +1,114 @@
+"""The variational autoencoder: encoder, latents, likelihood, and the terms of its bound."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from flowvae import registry
+from flowvae.conditional import Conditional
+from flowvae.errors import InputError, nearest
+from flowvae.latents import Draw, FromPosterior, FromPrior, Latent, Latents
+
+PARTS = {"encoder": "mlp", "latents": "flat", "likelihood": "bernoulli"}
+"""The tables of a model's specification, and the component that each names when it names none."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The terms of the bound, never reduced: log p(x | z) ``(S, B)`` and the latent groups, in nats."""
+
+    log_px: Tensor
+    latents: tuple[Latent, ...]
+
+    @property
+    def log_w(self) -> Tensor:
+        """log w = log p(x | z) + sum_n [ log p(z_n | c_n) - log q(z_n | x, c_n) ], ``(S, B)``."""
+        return reduce(lambda total, latent: total - latent.kl, self.latents, self.log_px)
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(x | z) prod_n p(z_n | c_n) with the approximate posterior prod_n q(z_n | x, c_n).
+
+    >>> import torch
+    >>> model = build_model({"latents": {"dim": 2}}, (1, 8, 8))
+    >>> model(torch.rand(5, 1, 8, 8), samples=3).log_w.shape
+    torch.Size([3, 5])
+    """
+
+    def __init__(self, encoder: nn.Module, latents: Latents, likelihood: Conditional):
+        super().__init__()
+        self.encoder = encoder
+        self.latents = latents
+        self.likelihood = likelihood
+        self.event_shape: tuple[int, ...] = ()
+        self.spec: dict[str, Any] | None = None
+        """The resolved specification that `build_model` made the model from; None for a model put together by hand."""
+
+    def forward(self, x: Tensor, samples: int = 1, draw: Draw | None = None) -> Trace:
+        """The terms of the bound for x ``(B, *event)`` with S = ``samples`` draws a datum."""
+        return self.trace(x, self.encoder(x), samples, draw)
+
+    def trace(self, x: Tensor, h: Tensor, samples: int = 1, draw: Draw | None = None) -> Trace:
+        """As calling the model, with the features h of x at hand: the encoder runs once for any number of draws."""
+        c, latents = self.latents.walk(draw or FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
+        return Trace(self.likelihood(c).log_prob(x), latents)
+
+    def generate(self, n: int, temperature: float = 1.0) -> Distribution:
+        """p(x | z) for n draws z from the prior, their noise scaled by ``temperature``."""
+        c, _ = self.latents.walk(FromPrior(temperature), None, torch.Size((n,)))
+        return self.likelihood(c)
+
+    @torch.no_grad()
+    def sample(self, n: int, temperature: float = 1.0) -> Tensor:
+        """n data drawn from the model, ``(n, *event)``."""
+        return self.generate(n, temperature).sample()
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, samples: int = 1) -> Tensor:
+        """E_q[ E p(x | z) ]: the likelihood's mean averaged over ``samples`` posterior draws, ``(B, *event)``."""
+        h = self.encoder(x)
+        c, _ = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
+        return self.likelihood(c).mean.mean(0)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, samples: int = 1) -> tuple[Tensor, ...]:
+        """Posterior draws of every group, each ``(S, B, *event of the group)``."""
+        h = self.encoder(x)
+        _, latents = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
+        return tuple(latent.z for latent in latents)
+
+
+class HasEventShape(Protocol):
+    """What `build_model` asks of a data set."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]: ...
+
+
+def build_model(spec: Mapping[str, Any] | None, data: HasEventShape | tuple[int, ...]) -> VAE:
+    """A model from the tables ``encoder``, ``latents`` and ``likelihood``, each of them optional.
+
+    Args:
+        spec: the tables, as in a recipe; what they leave out takes its default.
+        data: a data set, or the shape of one datum.
+
+    Raises:
+        InputError: unknown table, component or option (the nearest name is told), or a value out of range.
+    """
+    spec = dict(spec or {})
+    for table in spec:
+        if table not in PARTS:
+            raise InputError(f"expected a table of a model; got {table!r}{nearest(table, PARTS)}")
+    event_shape = tuple(data if isinstance(data, tuple) else data.event_shape)
+    tables = {part: registry.resolve(part, spec.get(part), default=name) for part, name in PARTS.items()}
+    encoder = registry.build("encoder", tables["encoder"], event_shape)
+    latents = registry.build("latents", tables["latents"], encoder.features)
+    likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)
+    model = VAE(encoder, latents, likelihood)
+    model.event_shape, model.spec = event_shape, tables
+    return model

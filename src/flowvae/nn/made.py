@@ -1,0 +1,77 @@
+"""The masked autoencoder for distribution estimation."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from flowvae.nn.mlp import ACTIVATIONS, Activation
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer whose weight is multiplied by a fixed 0/1 ``mask`` ``(out, in)``."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor):
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight * self.mask, self.bias)
+
+
+class MADE(nn.Module):
+    """Autoregressive network (m, s) = net(x, h): output i sees only those x_j that precede i, and all of the context h.
+
+    Coordinate i has degree i + 1 (D - i when ``reverse``), a hidden unit a degree between 0 and D - 1, in ascending
+    order. A connection exists from degree a to a hidden degree b >= a and from a hidden degree a to an output degree
+    b > a, so the Jacobian of either output is strictly triangular in the order. The reversal sits in the masks: no
+    tensor is ever permuted. The context enters the first hidden layer; units of degree 0 see nothing but it.
+
+    Shapes: x ``(*, D)``, h ``(*, context)`` with any batch that broadcasts against x's; m and s ``(*, D)``.
+
+    Reference: Germain, Gregor, Murray, Larochelle (2015), arXiv:1502.03509; context as in Kingma et al. (2016),
+    arXiv:1606.04934.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        context: int = 0,
+        *,
+        width: int = 320,
+        depth: int = 2,
+        activation: Activation = "elu",
+        reverse: bool = False,
+    ):
+        super().__init__()
+        degrees = torch.arange(dim) + 1
+        if reverse:
+            degrees = degrees.flip(0)
+        lowest = 0 if context or dim == 1 else 1
+        hidden = lowest + torch.arange(width) * (dim - lowest) // width
+        masks = [hidden[:, None] >= degrees] + [hidden[:, None] >= hidden] * (depth - 1)
+        self.context = nn.Linear(context, width, bias=False) if context else None
+        self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks)
+        self.activation = ACTIVATIONS[activation]()
+        self.out = MaskedLinear((degrees[:, None] > hidden).repeat(2, 1))
+        with torch.no_grad():
+            # a flow begins close to the bare update, and stays there until a gradient says otherwise
+            self.out.weight.mul_(0.1)
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.given(x, self.bind(h))
+
+    def bind(self, h: Tensor | None) -> Tensor | None:
+        """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
+        return None if self.context is None else self.context(h)
+
+    def given(self, x: Tensor, bound: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(m, s) of x under a context already bound."""
+        first, *others = self.hidden
+        x = first(x)
+        x = self.activation(x if bound is None else x + bound)
+        for layer in others:
+            x = self.activation(layer(x))
+        m, s = self.out(x).chunk(2, -1)
+        return m, s

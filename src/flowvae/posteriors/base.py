@@ -1,0 +1,50 @@
+"""The contract of a posterior, and the wrappers that every posterior is made of."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from flowvae.distributions import Family, FlowDistribution
+from flowvae.distributions.base import Reparameterised
+from flowvae.flows import Flow
+
+
+class Posterior(nn.Module, ABC):
+    """q(z | x, c): built as ``Posterior(features, event_shape, **options)``.
+
+    ``forward(h, p)`` takes the encoder's features h ``(*, features)`` and the top-down prior p of the group.
+    """
+
+    @abstractmethod
+    def forward(self, h: Tensor, p: Distribution) -> Distribution:
+        """The approximate posterior, with h's batch, or the broadcast of h's and p's."""
+
+
+class Amortised(Posterior):
+    """q(z | x) = family(net(h)): a network gives every datum the parameters of its own distribution."""
+
+    def __init__(self, net: nn.Module, family: Family):
+        super().__init__()
+        self.net = net
+        self.family = family
+
+    def forward(self, h: Tensor, p: Distribution) -> Reparameterised:
+        q = self.family(self.net(h))
+        assert isinstance(q, Reparameterised)
+        return q
+
+
+class Flowed(Posterior):
+    """z = f(z0; context(h)), z0 ~ base(h, p): any posterior seen through a flow that knows the datum."""
+
+    def __init__(self, base: Posterior, flow: Flow, context: nn.Module | None):
+        super().__init__()
+        self.base = base
+        self.flow = flow
+        self.context = context
+
+    def forward(self, h: Tensor, p: Distribution) -> FlowDistribution:
+        base = self.base(h, p)
+        assert isinstance(base, Reparameterised)
+        return FlowDistribution(base, self.flow(None if self.context is None else self.context(h)))

@@ -1,0 +1,32 @@
+"""The Gaussian posterior, with or without a flow on top."""
+
+from typing import Annotated
+
+from torch import nn
+
+from flowvae import registry
+from flowvae.posteriors.base import Amortised, Flowed, Posterior
+from flowvae.registry import Kind, NonNegative, Spec, register
+
+
+@register("posterior", "gaussian")
+def gaussian(
+    features: int,
+    event_shape: tuple[int, ...],
+    *,
+    family: Annotated[Spec, Kind("family")] = "diagonal",
+    flow: Annotated[Spec | None, Kind("flow")] = None,
+    context: NonNegative = 64,
+) -> Posterior:
+    """q(z | x) = family(linear(h)), and through ``flow`` if one is given.
+
+    The flow sees the encoder through a context of ``context`` features, linear in h; 0 gives it none. A Gaussian
+    posterior with a flow is that of Rezende and Mohamed (2015), arXiv:1505.05770, and Kingma et al. (2016),
+    arXiv:1606.04934.
+    """
+    distributions = registry.build("family", family, event_shape)
+    base = Amortised(nn.Linear(features, distributions.size), distributions)
+    if flow is None:
+        return base
+    summary = nn.Linear(features, context) if context else None
+    return Flowed(base, registry.build("flow", flow, event_shape, context), summary)

@@ -1,0 +1,1 @@
+"""Priors p(z | c), one a file."""

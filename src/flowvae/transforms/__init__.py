@@ -1,0 +1,17 @@
+"""Bijections without parameters of their own: noise to latent, torch's direction."""
+
+from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSigma, Gated, Update
+from flowvae.transforms.base import Composed, Inverse, Transform
+from flowvae.transforms.planar import PlanarTransform
+
+__all__ = [
+    "Affine",
+    "Autoregressive",
+    "Composed",
+    "ConstantSigma",
+    "Gated",
+    "Inverse",
+    "PlanarTransform",
+    "Transform",
+    "Update",
+]
