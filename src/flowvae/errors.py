@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input: the message reads "expected X; got Y" and names the remedy. The command line turns it into exit code 2."""
+    """Bad input: the message reads "expected X; got Y" and names the remedy. On the command line, exit code 2."""
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -164,4 +164,3 @@ def group_kl(latent: Latent, kl: KL) -> Tensor:
 def has_closed_kl(latent: Latent) -> bool:
     """Whether torch knows a rule for KL(q || p)."""
     return _dispatch_kl(type(latent.q), type(latent.p)) is not NotImplemented
-

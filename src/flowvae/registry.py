@@ -45,7 +45,7 @@ PACKAGES = {
     "optimiser": "flowvae.engine",
     "schedule": "flowvae.engine",
 }
-"""Where the components of each kind live: every module of the package is read, so a new file needs no edit elsewhere."""
+"""Where each kind lives: every module of the package is read, so a new file needs no edit elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,14 @@ def options(kind: str, name: str) -> list[Option]:
     return found
 
 
-def resolve(
-    kind: str, spec: Spec | None, *, default: str | None = None, path: str | None = None
-) -> dict[str, Any]:
+def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: str | None = None) -> dict[str, Any]:
     """Validate ``spec`` and everything nested in it, and fill in the defaults; ``default`` names it if it does not.
 
     Raises `InputError` for an unknown name, an unknown option (with the nearest known one), a wrong type or a value
     out of range; the message carries the dotted path to the offending entry.
     """
     path = path or kind
-    table = {"name": spec} if isinstance(spec, str) else dict(spec or {})
+    table: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec or {})
     name = table.pop("name", default)
     if not isinstance(name, str):
         known = ", ".join(map(repr, names(kind)))
@@ -161,7 +159,8 @@ def load_plugin(path: str | Path) -> None:
         raise InputError(f"expected a Python file; got {str(path)!r}, which does not exist: check the path")
     name = f"flowvae_plugin_{path.stem}"
     module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None and module_spec.loader is not None
+    assert module_spec is not None
+    assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     module_spec.loader.exec_module(module)

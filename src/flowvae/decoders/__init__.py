@@ -1,1 +1,1 @@
-"""Decoders: latents to the parameters of a likelihood, one a file. Built as ``Decoder(in_shape, out_shape, **options)``."""
+"""Decoders: latents to a likelihood's parameters, one a file; built as ``Decoder(in_shape, out_shape, **options)``."""

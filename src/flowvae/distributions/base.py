@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+Shape = torch.Size | list[int] | tuple[int, ...]
+NO_SHAPE = torch.Size()
+
 Noise = Callable[[torch.Size], Tensor]
 """Draws standard-normal noise of a shape; given explicitly where results must not depend on batches or processes."""
 
@@ -33,7 +36,7 @@ class Reparameterised(Distribution, ABC):
         shape = self.batch_shape + self.event_shape
         return self.from_noise(noise(shape) if noise else self._standard_normal(shape))
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         return self.from_noise(self._standard_normal(self._extended_shape(torch.Size(sample_shape))))[0]
 
     def _standard_normal(self, shape: torch.Size) -> Tensor:

@@ -1,11 +1,13 @@
 """Independent Bernoulli variables, by logits."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import softplus
 
-from flowvae.distributions.base import in_full_precision
+from flowvae.distributions.base import NO_SHAPE, Shape, in_full_precision
 
 
 class Bernoulli(Distribution):
@@ -15,7 +17,7 @@ class Bernoulli(Distribution):
     cross-entropy, as is customary for grey pixels taken as probabilities.
     """
 
-    arg_constraints = {"logits": constraints.real}
+    arg_constraints: ClassVar = {"logits": constraints.real}
     support = constraints.unit_interval
 
     def __init__(self, logits: Tensor, event_dims: int, validate_args: bool | None = None):
@@ -23,7 +25,7 @@ class Bernoulli(Distribution):
         split = logits.ndim - event_dims
         super().__init__(logits.shape[:split], logits.shape[split:], validate_args=False)
 
-    def expand(self, batch_shape, _instance=None) -> "Bernoulli":
+    def expand(self, batch_shape: Shape, _instance: Distribution | None = None) -> "Bernoulli":
         return Bernoulli(self.logits.expand(torch.Size(batch_shape) + self.event_shape), len(self.event_shape))
 
     @property
@@ -39,7 +41,7 @@ class Bernoulli(Distribution):
         return terms.flatten(-len(self.event_shape)).sum(-1)
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         mean = self.mean.expand(self._extended_shape(torch.Size(sample_shape)))
         return (torch.rand_like(mean) < mean).to(mean.dtype)
 

@@ -1,13 +1,14 @@
 """The normal distribution with diagonal covariance."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints, kl_divergence, register_kl
+from torch.distributions import Distribution, constraints, register_kl
 from torch.nn.functional import softplus
 
-from flowvae.distributions.base import Family, Reparameterised, in_full_precision
+from flowvae.distributions.base import Family, Reparameterised, Shape, in_full_precision
 from flowvae.registry import register
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -19,14 +20,14 @@ class DiagonalNormal(Reparameterised):
     log q(z) = -sum_i [ (z_i - mu_i)^2 / (2 sigma_i^2) + log sigma_i + log(2 pi) / 2 ], in nats.
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "log_scale": constraints.real_vector}
+    arg_constraints: ClassVar = {"loc": constraints.real_vector, "log_scale": constraints.real_vector}
     support = constraints.real_vector
 
     def __init__(self, loc: Tensor, log_scale: Tensor, validate_args: bool | None = None):
         self.loc, self.log_scale = torch.broadcast_tensors(loc, log_scale)
         super().__init__(self.loc.shape[:-1], self.loc.shape[-1:], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None) -> "DiagonalNormal":
+    def expand(self, batch_shape: Shape, _instance: Distribution | None = None) -> "DiagonalNormal":
         shape = torch.Size(batch_shape) + self.event_shape
         return DiagonalNormal(self.loc.expand(shape), self.log_scale.expand(shape), validate_args=False)
 
@@ -100,6 +101,3 @@ class Diagonal(Family):
 def positive(s: Tensor) -> Tensor:
     """softplus(s + log(e - 1)) kept above the smallest normal number: 1 at s = 0 and strictly positive everywhere."""
     return softplus(s + math.log(math.e - 1)).clamp(min=torch.finfo(s.dtype).tiny ** 0.25)
-
-
-__all__ = ["Diagonal", "DiagonalNormal", "kl_divergence", "kl_per_dimension", "positive", "standard_normal"]

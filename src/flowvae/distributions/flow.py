@@ -1,10 +1,11 @@
 """A base distribution seen through a transform."""
 
-import torch
-from torch import Tensor
-from torch.distributions import constraints
+from typing import ClassVar
 
-from flowvae.distributions.base import Reparameterised
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from flowvae.distributions.base import Reparameterised, Shape
 from flowvae.transforms import Transform
 
 
@@ -14,14 +15,14 @@ class FlowDistribution(Reparameterised):
     Drawing with `rsample_and_log_prob` costs one forward pass of f. ``log_prob`` of a given point inverts f.
     """
 
-    arg_constraints = {}
+    arg_constraints: ClassVar = {}
     support = constraints.real_vector
 
     def __init__(self, base: Reparameterised, transform: Transform):
         self.base, self.transform = base, transform
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
-    def expand(self, batch_shape, _instance=None) -> "FlowDistribution":
+    def expand(self, batch_shape: Shape, _instance: Distribution | None = None) -> "FlowDistribution":
         return FlowDistribution(self.base.expand(batch_shape), self.transform)
 
     @property

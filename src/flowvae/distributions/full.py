@@ -1,10 +1,12 @@
 """The normal distribution with full covariance."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import Distribution, constraints, register_kl
 
-from flowvae.distributions.base import Family, Reparameterised, in_full_precision
+from flowvae.distributions.base import Family, Reparameterised, Shape, in_full_precision
 from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
 from flowvae.registry import register
 
@@ -15,7 +17,7 @@ class FullNormal(Reparameterised):
     log q(z) = -|eps|^2 / 2 - sum_i log L_ii - D log(2 pi) / 2 with eps = L^-1 (z - mu), in nats.
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "scale_tril": constraints.lower_cholesky}
+    arg_constraints: ClassVar = {"loc": constraints.real_vector, "scale_tril": constraints.lower_cholesky}
     support = constraints.real_vector
 
     def __init__(self, loc: Tensor, scale_tril: Tensor, validate_args: bool | None = None):
@@ -24,9 +26,9 @@ class FullNormal(Reparameterised):
         self.scale_tril = scale_tril.expand(batch + scale_tril.shape[-2:])
         super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
 
-    def expand(self, batch_shape, _instance=None) -> "FullNormal":
+    def expand(self, batch_shape: Shape, _instance: Distribution | None = None) -> "FullNormal":
         batch = torch.Size(batch_shape)
-        loc, scale_tril = self.loc.expand(batch + (-1,)), self.scale_tril.expand(batch + (-1, -1))
+        loc, scale_tril = self.loc.expand((*batch, -1)), self.scale_tril.expand((*batch, -1, -1))
         return FullNormal(loc, scale_tril, validate_args=False)
 
     @property

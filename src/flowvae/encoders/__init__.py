@@ -1,1 +1,4 @@
-"""Encoders: a datum to features h, one a file. Built as ``Encoder(event_shape, **options)``; ``features`` tells h's width."""
+"""Encoders: a datum to features h, one a file; built as ``Encoder(event_shape, **options)``.
+
+The attribute ``features`` tells the width of h.
+"""

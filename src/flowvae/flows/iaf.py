@@ -1,7 +1,8 @@
 """Inverse autoregressive flow."""
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -55,12 +56,13 @@ class IAF(Flow):
         (dim,) = self.event_shape
         self.update = Gated(gate_bias) if update == "gated" else UPDATES[update]
         self.nets = nn.ModuleList(
-            MADE(dim, context, width=width, depth=depth, activation=activation, reverse=reverse and t % 2 == 1)
+            MADE(dim, context, reverse=reverse and t % 2 == 1, width=width, depth=depth, activation=activation)
             for t in range(steps)
         )
 
     def forward(self, h: Tensor | None = None) -> Transform:
-        return Composed([Autoregressive(partial(_full, net, net.bind(h)), self.update) for net in self.nets])
+        steps = [partial(_full, net, net.bind(h)) for net in cast(Iterable[MADE], self.nets)]
+        return Composed([Autoregressive(step, self.update) for step in steps])
 
 
 def _full(net: MADE, bound: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor]:

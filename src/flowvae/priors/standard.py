@@ -10,7 +10,7 @@ from flowvae.registry import register
 
 @register("prior", "standard")
 class Standard(Conditional):
-    """p(z) = N(0, I), whatever the condition: c ``(*, context)`` gives a distribution over ``(D,)`` with batch ``(*)``."""
+    """p(z) = N(0, I), whatever the condition c ``(*, context)``: a distribution over ``(D,)`` with batch ``(*)``."""
 
     zero: Tensor
 
