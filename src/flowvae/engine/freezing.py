@@ -1,0 +1,43 @@
+"""Which parameters a phase trains, and which it starts again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from flowvae.errors import InputError, nearest
+
+
+def is_part(name: str, parts: Sequence[str]) -> bool:
+    """Whether one of ``parts`` stands between dots in ``name``.
+
+    >>> is_part("latents.gates.0.logit", ["gates"]), is_part("latents.gates.0.logit", ["latents.gate"])
+    (True, False)
+    """
+    return any(f".{part}." in f".{name}." for part in parts)
+
+
+def freeze(model: nn.Module, parts: Sequence[str], trainable: set[str]) -> list[nn.Parameter]:
+    """Leave the gradient on for ``trainable`` parameters outside ``parts`` only, and return them.
+
+    Raises `InputError` when a part fits no parameter, or when nothing is left to train.
+    """
+    named = dict(model.named_parameters())
+    for part in parts:
+        if not any(is_part(name, [part]) for name in named):
+            known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
+            raise InputError(f"phases.freeze: expected a part of a parameter's name; got {part!r}{nearest(part, known)}")
+    for name, parameter in named.items():
+        parameter.requires_grad_(name in trainable and not is_part(name, parts))
+    chosen = [parameter for parameter in named.values() if parameter.requires_grad]
+    if not chosen:
+        raise InputError(f"expected a phase to train something; got freeze = {list(parts)}: freeze less")
+    return chosen
+
+
+@torch.no_grad()
+def reset(model: nn.Module, initial: dict[str, Any], frozen: Sequence[str]) -> None:
+    """Give everything outside ``frozen`` its ``initial`` value again."""
+    now = model.state_dict()
+    model.load_state_dict({name: now[name] if is_part(name, frozen) else initial[name] for name in now})

@@ -1,0 +1,96 @@
+"""How to train, as data: every option of `fit` beside the model, the data and the three components."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from flowvae.registry import Count, NonNegative, Positive, Spec, validated
+
+Decay = Annotated[float, Field(gt=0, lt=1)]
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+DEFAULT_EPOCHS = 50
+
+
+class Phase(BaseModel):
+    """A stretch of training with its own frozen parameters, optimiser, schedule and objective.
+
+    The learning-rate schedule spans the phase. The objective's clock (its warm-up) runs on from phase to phase and
+    starts again only where ``reset`` is set. The optimiser's moments are kept for the parameters that go on training.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epochs: Count
+    freeze: Names = []
+    """Parts of parameter names, between dots: ``"encoder"``, ``"latents.prior"``. Their parameters stand still."""
+    reset: bool = False
+    """Start again: initial weights for every parameter that is not frozen, a fresh optimiser, EMA and best score."""
+    objective: Spec | None = None
+    """Options laid over the run's objective (another ``name`` replaces it); likewise the two below."""
+    optimiser: Spec | None = None
+    schedule: Spec | None = None
+
+
+class Training(BaseModel):
+    """The options of `fit`; times are in epochs unless said otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epochs: Count | None = None
+    """Epochs in all: 50 unless given; with ``phases`` it follows from them."""
+    batch_size: Count = 128
+    """Data in a step, over all processes. The last, incomplete batch of an epoch is left out."""
+    precision: Literal["fp32", "bf16-mixed"] = "fp32"
+    compile: Literal["auto", "on", "off"] = "auto"
+    """``auto`` compiles the step when the run is long enough to win the compilation back (`worth_compiling`)."""
+    clip: Positive | None = None
+    """Largest global norm of the gradient."""
+    ema: Decay | None = None
+    """Decay of the exponential moving average of the weights, which then are validated and kept."""
+    patience: Count | None = None
+    """End a phase after this many epochs without a better validation bound."""
+    validate_every: Count = 1
+    checkpoint_every_seconds: Positive = 60.0
+    log_every: Count = 50
+    """Steps between two training lines of the journal, each a mean over the steps between."""
+    seed: NonNegative = 0
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    phases: list[Phase] = []
+
+    @model_validator(mode="after")
+    def _epochs_agree(self) -> "Training":
+        total = sum(phase.epochs for phase in self.phases)
+        if self.phases and self.epochs not in (None, total):
+            raise ValueError(f"epochs to be left out or the sum over the phases, {total}")
+        return self
+
+    @property
+    def plan(self) -> list[Phase]:
+        """The phases in order; a run without phases is one phase."""
+        return self.phases or [Phase(epochs=self.epochs or DEFAULT_EPOCHS)]
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs over all phases."""
+        return sum(phase.epochs for phase in self.plan)
+
+
+def training_options(**options: Any) -> Training:
+    """Validated options; `InputError` names an unknown option's nearest neighbour, or the value out of range."""
+    return validated(Training, options, "training")
+
+
+def overlaid(base: Spec, changes: Spec | None) -> Spec:
+    """A component's table with a phase's changes laid over it; a change of name starts from that one's defaults.
+
+    >>> overlaid({"name": "adam", "lr": 0.1}, {"lr": 0.01})
+    {'name': 'adam', 'lr': 0.01}
+    >>> overlaid({"name": "adam", "lr": 0.1}, {"name": "adamax"})
+    {'name': 'adamax'}
+    """
+    if not changes:
+        return base
+    keep = {} if changes.get("name", base["name"]) != base["name"] else base
+    return {**keep, **changes}

@@ -1,0 +1,151 @@
+"""A run's folder: what lies in it under which name, and how to open it."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from flowvae.data import Data
+from flowvae.engine.environment import environment
+from flowvae.engine.options import Training
+from flowvae.engine.weights import atomically, load_weights
+from flowvae.errors import InputError
+from flowvae.model import PARTS, VAE, build_model
+
+# What may differ between a run and its continuation: it has no influence on the numbers.
+FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved recipe, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, command, data."""
+        return self.path / "environment.json"
+
+    @property
+    def journal(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The whole state, to go on from."""
+        return self.path / "checkpoint.pt"
+
+    def weights(self, which: str) -> Path:
+        """``initial``, ``best`` or ``last`` weights."""
+        return self.path / f"{which}.safetensors"
+
+    def resumable(self, resume: bool) -> bool:
+        """Whether there is a checkpoint to go on from.
+
+        Raises `InputError` when the folder holds something and ``resume`` is not set, or when the path is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"expected a folder for the run; got the file {str(self.path)!r}: choose another path")
+        if not resume and self.path.exists() and any(self.path.iterdir()):
+            raise InputError(
+                f"expected an empty folder for the run; got {str(self.path)!r}, which holds files: "
+                "resume it (resume=True, --resume), or choose another"
+            )
+        return resume and self.checkpoint.is_file()
+
+    def make(self, config: dict[str, Any], data: Data) -> None:
+        """Make the folder and write what is known of the run before it begins."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write(self.config, tomli_w.dumps(without_none(config)))
+        _write(self.environment, json.dumps(environment(data, config["seed"]), indent=1) + "\n")
+
+
+def run_config(
+    model: VAE, data: Data, components: dict[str, Any], training: Training, tables: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The run as a recipe: every table resolved, to be run again as it stands."""
+    settings = training.model_dump(exclude={"seed", "phases"}) | {"epochs": training.total_epochs}
+    phases = {"phases": [phase.model_dump() for phase in training.phases]} if training.phases else {}
+    tables = {"seed": training.seed, "data": data.spec, **(model.spec or {}), **components, **(tables or {})}
+    return tables | {"training": settings} | phases
+
+
+def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any]:
+    """What a run and its continuation must share, as flat entries to compare: ``{"training.epochs": 50, ...}``."""
+    settings = {name: value for name, value in config["training"].items() if name not in FREE}
+    shared = config | {"training": settings, "data": {"digest": data.digest, "rows": len(data.train)}}
+    shared["weights"] = {name: list(p.shape) for name, p in model.named_parameters()}
+    flat: dict[str, Any] = {}
+    _flatten("", json.loads(json.dumps(without_none(shared))), flat)
+    return flat
+
+
+def digest(entries: dict[str, Any]) -> str:
+    """SHA-256 of a fingerprint."""
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    """`InputError` naming the first entry in which a continued run differs from its checkpoint."""
+    for name in sorted(saved.keys() | now.keys()):
+        if saved.get(name) != now.get(name):
+            raise InputError(
+                f"expected {name} = {saved.get(name)!r} as in the run {str(path)!r}; got {now.get(name)!r}: "
+                "resume with the run's own config.toml, or train into another folder"
+            )
+
+
+def load(run: str | Path, which: str = "best") -> VAE:
+    """The trained model of a run folder, built from its config.toml, in evaluation mode on the CPU.
+
+    ``which`` is ``best`` (by validation bound), ``last`` or ``initial``. Runs no code from the folder. Raises
+    `InputError` for a folder that holds no run, and for a model that was put together by hand: build it again the same
+    way and give it ``load_weights(run / "best.safetensors")``.
+    """
+    folder = Folder(Path(run))
+    if not folder.config.is_file():
+        raise InputError(f"expected the folder of a run; got {str(run)!r}, which has no config.toml: check the path")
+    weights = load_weights(folder.weights(which))
+    tables = tomllib.loads(folder.config.read_text())
+    spec = {part: tables[part] for part in PARTS if part in tables}
+    if not spec:
+        raise InputError(
+            f"expected a run of a model made by build_model; {str(run)!r} holds one put together by hand: "
+            f"build it again and load {folder.weights(which).name} into it"
+        )
+    record = json.loads(folder.environment.read_text())
+    model = build_model(spec, tuple(record["data"]["event_shape"]))
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def without_none(value: Any) -> Any:
+    """The same tables without entries that are None, which TOML cannot say: absent is None."""
+    if isinstance(value, dict):
+        return {key: without_none(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        return [without_none(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _write(path: Path, text: str) -> None:
+    atomically(path, lambda part: part.write_text(text) and None)
+
+
+def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else key, entry, into)
+    else:
+        into[prefix] = value

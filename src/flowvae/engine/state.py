@@ -1,0 +1,83 @@
+"""Everything a run needs to go on as if it had not stopped: bit for bit on the CPU."""
+
+import dataclasses
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowvae.engine.step import MEASURES
+from flowvae.engine.weights import atomically
+from flowvae.errors import InputError
+
+FORMAT = 1
+
+
+@dataclass
+class State:
+    """Where a run stands. Counters count what is done; ``position`` counts the steps of the epoch under way.
+
+    The order of an epoch's data is a function of seed and epoch, so that its position is all there is to keep.
+    """
+
+    phase: int = 0
+    phase_epoch: int = 0
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    clock: int = 0
+    """Steps since the last reset: the objective's time."""
+    skipped: int = 0
+    """Steps skipped in a row for a value that is not finite."""
+    best: float | None = None
+    best_epoch: int | None = None
+    best_weights: dict[str, Any] | None = None
+    stale: int = 0
+    """Epochs since the best validation."""
+    sums: Tensor = field(default_factory=lambda: torch.zeros(len(MEASURES)))
+    """Sums of the measures since the last line of the journal, over ``counted`` steps."""
+    counted: int = 0
+    compiled: bool = False
+    seconds: float = 0.0
+    """Training time, over all sessions."""
+    finished: bool = False
+
+
+def rng_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of torch's generators that training draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_rng_state(state: dict[str, Tensor], device: torch.device) -> None:
+    """Go back to a state of the generators."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+
+
+def save_checkpoint(path: Path, state: State, **parts: Any) -> None:
+    """Write the state and the state dicts in ``parts``, atomically."""
+    content = {"format": FORMAT, "state": _fields(state), **parts}
+    atomically(path, lambda part: torch.save(content, part))
+
+
+def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
+    """Read a checkpoint on the CPU, running no code from it; `InputError` when it is not one."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.pop("format") != FORMAT:
+            raise InputError(f"expected a checkpoint of format {FORMAT}; got another in {str(path)!r}: start a new run")
+        return State(**content.pop("state")), content
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"expected a checkpoint; got {str(path)!r} ({reason}): start a new run") from None
+
+
+def _fields(state: State) -> dict[str, Any]:
+    return {entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}

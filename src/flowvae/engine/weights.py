@@ -1,0 +1,51 @@
+"""Weights on file: safetensors, written atomically, read without running code."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from flowvae.errors import InputError
+
+
+def atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a file beside ``path``, and move it there once it is on the disk: all of it, or none."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def save_weights(path: Path, state: dict[str, Any]) -> None:
+    """Write a state dict; what is not a tensor (a module's extra state) goes along as JSON."""
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items() if _is(value)}
+    extra = {name: value for name, value in state.items() if not _is(value)}
+    atomically(path, lambda part: save_file(tensors, part, metadata={"extra": json.dumps(extra)}))
+
+
+def load_weights(path: Path) -> dict[str, Any]:
+    """Read what `save_weights` wrote; `InputError` when the file is missing or not one of these."""
+    if not path.is_file():
+        raise InputError(f"expected weights at {str(path)!r}; got no such file: train with run={str(path.parent)!r}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return state | json.loads((file.metadata() or {}).get("extra", "{}"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(f"expected a safetensors file; got {str(path)!r} ({error}): train again") from None
+
+
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    """A state dict of its own memory."""
+    return {name: value.detach().clone() if _is(value) else value for name, value in state.items()}
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, Tensor) or isinstance(value, torch.nn.Parameter)
