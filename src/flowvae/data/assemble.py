@@ -1,0 +1,79 @@
+"""From parts in numpy to a `Data`: bytes where that is exact, one digest, the support that batches have."""
+
+import hashlib
+
+import numpy as np
+import torch
+
+from flowvae.data.base import Binarise, Data, Split, Support, stream
+from flowvae.data.parts import SPLITS, Parts
+from flowvae.data.ranges import are_bits, are_bytes, interval, rescaling, value_range
+from flowvae.errors import InputError
+
+
+def assemble(name: str, parts: Parts, *, scale: float = 1.0, binarise: Binarise = "none", seed: int = 0) -> Data:
+    """The data set of the three ``parts``, with x = values / ``scale``.
+
+    ``seed`` draws the bits of ``binarise = "static-seeded"``. Raises `InputError` for parts whose shapes
+    differ, and for values outside [0, 1] that are to become bits.
+    """
+    shapes = {split: parts[split].values.shape[1:] for split in SPLITS}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
+        raise InputError(f"expected one event shape; got {listed}: give all parts the same")
+    values = pack({split: parts[split].values for split in SPLITS})
+    low, high = value_range(values.values())
+    if binarise != "none" and (low < 0 or high > scale):
+        whole = values["train"].dtype == np.uint8
+        raise InputError(
+            f"expected values in [0, 1] to binarise; got {interval(low / scale, high / scale)}: "
+            f"{rescaling(low, high, whole)}, or --set data.binarise=none"
+        )
+    seeds = stream(seed).randint(2**31, size=len(SPLITS))  # one a split, so that no two share their noise
+    splits = {
+        split: _split(values[split], parts[split].labels, scale, binarise, int(own_seed))
+        for split, own_seed in zip(SPLITS, seeds, strict=True)
+    }
+    return Data(
+        name,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        event_shape=splits["train"].event_shape,
+        support=_support(values, low, high, scale, binarise),
+        digest=_digest(splits),
+        spec={},
+    )
+
+
+def pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Contiguous uint8 where all values are whole numbers in 0..255, whatever their type; else float32."""
+    kind = np.uint8 if all(are_bytes(array) for array in arrays.values()) else np.float32
+    # "W" and "O": a copy where numpy reads from memory of something else, as torch may write to it.
+    return {name: np.require(array, kind, ["C", "W", "O"]) for name, array in arrays.items()}
+
+
+def _split(values: np.ndarray, labels: np.ndarray | None, scale: float, binarise: Binarise, seed: int) -> Split:
+    tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    if binarise != "static-seeded":
+        return Split(torch.from_numpy(values), scale, binarise, tensor)
+    bits = Split(torch.from_numpy(values), scale, "dynamic").frozen(seed)
+    return Split(bits.values, binarise="static-seeded", labels=tensor)
+
+
+def _support(values: dict[str, np.ndarray], low: float, high: float, scale: float, binarise: Binarise) -> Support:
+    if binarise != "none" or all(are_bits(array, scale) for array in values.values()):
+        return "binary"
+    return "unit" if low >= 0 and high <= scale else "real"
+
+
+def _digest(splits: dict[str, Split]) -> str:
+    """SHA-256 over type, shape and bytes of all values and labels, in the order of the splits."""
+    digest = hashlib.sha256()
+    for split in splits.values():
+        for tensor in (split.values, split.labels):
+            if tensor is not None:
+                array = tensor.numpy()
+                digest.update(f"{array.dtype.name}{array.shape}".encode())
+                digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""What every model is trained on: three splits that hold bytes and yield batches."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowvae.errors import InputError
+
+Binarise = Literal["dynamic", "static-seeded", "threshold", "none"]
+"""How intensities x in [0, 1] become bits: ``dynamic`` draws Bernoulli(x) afresh for every batch,
+``static-seeded`` drew it once by seed, ``threshold`` takes x > 1/2, ``none`` leaves x as it is."""
+
+Support = Literal["binary", "unit", "real"]
+"""What batches hold: bits, values in [0, 1], or any real numbers."""
+
+BLOCK = 4096  # rows drawn at a time when a split is frozen: bounds memory, has no influence on the result
+
+
+def stream(*key: int) -> np.random.RandomState:
+    """Random numbers by key, the same for good: numpy freezes the streams of this class, unlike torch's."""
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(key)))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set: ``values`` (N, *event), uint8 or float32, with x = values / scale.
+
+    Raises `InputError` for a split without rows, or labels of another number.
+
+    >>> split = Split(torch.tensor([[0, 255], [51, 102]], dtype=torch.uint8), scale=255)
+    >>> split.batch(torch.tensor([1]))
+    tensor([[0.2000, 0.4000]])
+    """
+
+    values: Tensor
+    scale: float = 1.0
+    binarise: Binarise = "none"
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim < 2 or self.values.dtype not in (torch.uint8, torch.float32):
+            raise InputError(
+                f"expected values (N, *event) of uint8 or float32; got {tuple(self.values.shape)} of "
+                f"{self.values.dtype}: reshape or convert them"
+            )
+        if 0 in self.values.shape:
+            raise InputError(f"expected rows that are not empty; got shape {tuple(self.values.shape)}: add data")
+        if self.labels is not None and len(self.labels) != len(self):
+            raise InputError(f"expected {len(self)} labels, one a row; got {len(self.labels)}: match them")
+        if self.binarise == "static-seeded" and (self.scale != 1 or not _is_binary(self.values)):
+            raise InputError("expected bits in a 'static-seeded' split; got intensities: draw them with frozen(seed)")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one datum: (D,) or (C, H, W)."""
+        return tuple(self.values.shape[1:])
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Rows ``indices`` (B,) as float32 (B, *event), on the device of the values.
+
+        ``dynamic`` draws P(bit = 1) = values / scale from torch's default generator.
+        """
+        x = self.values.index_select(0, indices).to(torch.float32)
+        if self.scale != 1:
+            x.div_(self.scale)
+        if self.binarise == "dynamic":
+            return torch.rand_like(x).lt_(x)  # in place: the comparison writes 0. and 1. without a bool copy
+        if self.binarise == "threshold":
+            return x.gt_(0.5)
+        return x
+
+    def frozen(self, seed: int) -> "Split":
+        """The same split, its bits drawn once by ``seed`` and kept as bytes.
+
+        A row's bits depend on the seed and its place: not on batch sizes, the device, or the rows behind it.
+        """
+        if self.binarise in ("none", "static-seeded"):
+            return replace(self, binarise="none")
+        values = self.values.cpu().numpy()
+        bits = np.empty(values.shape, dtype=np.uint8)
+        noise = stream(seed)
+        for start in range(0, len(values), BLOCK):
+            rows = slice(start, start + BLOCK)
+            x = values[rows].astype(np.float64) / self.scale
+            bits[rows] = x > 0.5 if self.binarise == "threshold" else noise.random_sample(x.shape) < x
+        return Split(torch.from_numpy(bits).to(self.values.device), labels=self.labels)
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same split on ``device``."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, values=self.values.to(device), labels=labels)
+
+    def take(self, n: int) -> "Split":
+        """The first ``n`` rows, or all where there are fewer."""
+        if n < 1:
+            raise InputError(f"expected at least one row; got {n}: take 1 or more")
+        return replace(self, values=self.values[:n], labels=None if self.labels is None else self.labels[:n])
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set: three splits of one event shape.
+
+    ``support`` says what batches hold; ``digest`` is the SHA-256 of all values and labels; ``spec`` is the
+    resolved table that `load_data` loads it by.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    event_shape: tuple[int, ...]
+    support: Support
+    digest: str
+    spec: dict[str, Any]
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def to(self, device: torch.device | str) -> "Data":
+        """The same data on ``device``."""
+        train, validation, test = (split.to(device) for split in self.splits.values())
+        return replace(self, train=train, validation=validation, test=test)
+
+
+def _is_binary(values: Tensor) -> bool:
+    return bool(((values == 0) | (values == 1)).all())

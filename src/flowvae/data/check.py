@@ -1,0 +1,164 @@
+"""A look at one's own data before training: what it holds, what is wrong with it, which likelihood fits."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowvae import registry
+from flowvae.data.base import Data
+from flowvae.data.parts import Parts, find_missing
+from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
+from flowvae.data.readers import read
+from flowvae.errors import InputError
+
+WORDS = {"binary": "bits", "unit": "values in [0, 1]", "real": "real values"}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds.
+
+    ``minimum`` and ``maximum`` are those of the finite values (NaN where there are none); ``missing`` counts
+    values that are NaN, infinite or beyond float32, in ``missing_rows`` rows, ``first_missing`` being the
+    first of these; ``duplicates`` counts rows that repeat an earlier one, ``shared`` those that repeat a row
+    of an earlier part. ``likelihood`` is the recommended one, with the ``scale`` that it needs, or None where
+    none that is registered fits; ``advice`` says it in words.
+    """
+
+    path: str
+    shapes: dict[str, tuple[int, ...]]
+    dtype: str
+    minimum: float
+    maximum: float
+    whole: bool
+    labels: bool
+    missing: int
+    missing_rows: int
+    first_missing: str
+    duplicates: int
+    shared: int
+    likelihood: str | None
+    scale: float
+    advice: str
+
+    def lines(self) -> list[str]:
+        """The findings, one a line."""
+        shapes = ", ".join(f"{split} {shape}" for split, shape in self.shapes.items())
+        if len(self.shapes) == 1:
+            shapes = f"{self.shapes['train']}, without splits"
+        lost = f"{self.missing} values in {self.missing_rows} rows, the first in {self.first_missing}"
+        again = f"{self.duplicates} rows repeat an earlier one"
+        if len(self.shapes) > 1:
+            again += f", {self.shared} of them one of another part"
+        return [
+            f"file        {self.path}",
+            f"shape       {shapes}{', with labels' if self.labels else ''}",
+            f"range       {interval(self.minimum, self.maximum)}",
+            f"type        {self.dtype}, {'whole' if self.whole else 'real'} numbers",
+            f"missing     {lost if self.missing else 'none'}",
+            f"duplicates  {again if self.duplicates else 'none'}",
+            f"likelihood  {self.advice}",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as a table for JSON, NaN being None."""
+        table = asdict(self) | {"shapes": {split: list(shape) for split, shape in self.shapes.items()}}
+        return {key: None if value != value else value for key, value in table.items()}
+
+
+def inspect(path: str | Path) -> Inspection:
+    """Look at a file or a folder without refusing what it holds.
+
+    Raises `InputError` only where it cannot be read: no such path, an unknown ending, text among the numbers.
+    """
+    parts = read(path)
+    arrays = [part.values for part in parts.values()]
+    finite = [array[np.isfinite(array)] for array in arrays]
+    finite = [array for array in finite if array.size]
+    low, high = value_range(finite) if finite else (np.nan, np.nan)
+    whole = all(bool((array == np.floor(array)).all()) for array in finite)
+    rows, count, first = find_missing(parts)
+    duplicates, shared = _repeated(parts)
+    is_folder = Path(path).expanduser().is_dir()
+    bits = all(are_bits(array) for array in finite)
+    likelihood, scale, advice = _recommend(low, high, whole, bits, default=255.0 if is_folder else 1.0)
+    return Inspection(
+        path=str(path),
+        shapes={split: part.values.shape for split, part in parts.items()},
+        dtype=" and ".join(sorted({array.dtype.name for array in arrays})),
+        minimum=low,
+        maximum=high,
+        whole=whole,
+        labels=any(part.labels is not None for part in parts.values()),
+        missing=count,
+        missing_rows=rows,
+        first_missing=first,
+        duplicates=duplicates,
+        shared=shared,
+        likelihood=likelihood,
+        scale=scale,
+        advice=advice,
+    )
+
+
+def require_support(data: Data, likelihood: str, accepts: Collection[str]) -> None:
+    """Raise `InputError` unless ``data`` is of a kind that ``likelihood`` ``accepts``, with the remedies."""
+    if data.support in accepts:
+        return
+    # Bits are values in [0, 1] too, and go without saying where those are accepted.
+    kinds = [kind for kind in WORDS if kind in accepts and not (kind == "binary" and "unit" in accepts)]
+    expected = " or ".join(WORDS[kind] for kind in kinds)
+    arrays = [split.values.numpy(force=True) for split in data.splits.values()]
+    low, high = value_range(arrays)
+    scale, binarise = data.train.scale, data.train.binarise
+    got = interval(low / scale, high / scale) if binarise == "none" else f"bits (data.binarise={binarise})"
+    remedies = [f"use --set likelihood.name={name}" for name in _accepting(data.support)]
+    if data.support == "real":
+        remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))
+    elif data.support == "unit" and "binary" in accepts:
+        remedies.insert(0, "use --set data.binarise=dynamic")
+    elif binarise != "none":
+        remedies.insert(0, "use --set data.binarise=none")
+    remedy = " or ".join(remedies) or "choose other data"
+    raise InputError(f"expected {expected} for {likelihood!r}; got {got}: {remedy}")
+
+
+def _recommend(low: float, high: float, whole: bool, bits: bool, default: float) -> tuple[str | None, float, str]:
+    """The likelihood that fits, the scale that it needs (``default`` is the source's own), both in words."""
+    if np.isnan(low):
+        return None, default, "none fits: no value is finite"
+    scale = fitting_scale(low, high, whole)
+    if scale is not None and (scale == 1 or (whole and high <= 255)):
+        scale = max(scale, default)
+        setting = "" if scale == default else f" with --set data.scale={scale:g}"
+        if bits and scale == 1:
+            return "bernoulli", scale, "bernoulli: values are bits"
+        draw = "add --set data.binarise=dynamic to draw bits with them as probabilities"
+        return "bernoulli", scale, f"bernoulli{setting}: values are intensities; {draw}"
+    fitting = _accepting("real")
+    if fitting:
+        return fitting[0], default, f"{fitting[0]}: values are real"
+    advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
+    return None, default, advice
+
+
+def _accepting(support: str) -> list[str]:
+    """The registered likelihoods that are densities of such data."""
+    components = {name: registry.component("likelihood", name) for name in registry.names("likelihood")}
+    return [name for name, component in components.items() if support in getattr(component, "accepts", ())]
+
+
+def _repeated(parts: Parts) -> tuple[int, int]:
+    """How many rows repeat an earlier row, and how many of these a row of an earlier part."""
+    home: dict[bytes, str] = {}
+    duplicates = shared = 0
+    for split, part in parts.items():
+        for row in np.ascontiguousarray(part.values):
+            key = hashlib.blake2b(row.data, digest_size=16).digest()
+            duplicates += key in home
+            shared += home.setdefault(key, split) != split
+    return duplicates, shared

@@ -1,0 +1,118 @@
+"""Downloads that survive a broken connection: resumed, checked, cached, safe among processes."""
+
+import gzip
+import hashlib
+import http.client
+import logging
+import os
+import shutil
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_dir
+
+from flowvae.errors import InputError
+
+ATTEMPTS = 4  # at one address; each continues where the last one broke off
+
+log = logging.getLogger(__name__)
+
+
+class _Corrupt(Exception):
+    """All bytes have arrived, and they are the wrong ones."""
+
+
+def cache_home() -> Path:
+    """The folder of downloads: $FLOWVAE_DATA, or the user's cache directory."""
+    return Path(os.environ.get("FLOWVAE_DATA") or user_cache_dir("flowvae")).expanduser()
+
+
+def fetch(urls: Sequence[str], target: Path, sha256: str, *, remedy: str, timeout: float = 30.0) -> Path:
+    """Download a .gz file from the first of ``urls`` that has it, unpacked to ``target``.
+
+    ``sha256`` is that of the unpacked bytes. What has arrived is kept when the connection breaks, here or in
+    a later call; ``target`` appears only once it is complete and right. Raises `InputError` with every
+    mirror's failure and ``remedy``.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(target.name + ".lock")):
+            if target.is_file() and _digest(target) == sha256:  # another process was faster
+                return target
+            log.info("downloading %s to %s", target.name, target.parent)
+            failures = []
+            for url in urls:
+                failure = _fetch_one(url, target, sha256, timeout)
+                if failure is None:
+                    return target
+                failures.append(f"{url}: {failure}")
+    except OSError as error:
+        raise InputError(f"expected a folder that can be written to; got {error}: {remedy}") from None
+    reasons = "; ".join(failures)
+    raise InputError(f"expected to download {target.name}; got {reasons}: try again to resume, or {remedy}")
+
+
+def _fetch_one(url: str, target: Path, sha256: str, timeout: float) -> str | None:
+    """Try one address; the reason why it failed, or None."""
+    # The address is part of the name: mirrors wrap the same content in different bytes.
+    part = target.with_name(f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+    failure: str | None = None
+    for _ in range(ATTEMPTS):
+        try:
+            _receive(url, part, timeout)
+            _unpack(part, target, sha256)
+            return None
+        except _Corrupt as error:
+            part.unlink()
+            failure = str(error)
+        except urllib.error.URLError as error:  # no such file, no such host: another attempt changes nothing
+            return str(error)
+        except (OSError, http.client.HTTPException) as error:
+            failure = str(error) or type(error).__name__
+    return failure
+
+
+def _receive(url: str, part: Path, timeout: float) -> None:
+    """Bring ``part`` to its full length; asks only for the bytes that are missing."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "flowvae"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it was here already
+            return
+        raise
+    with answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        start = have if resumed else 0
+        with part.open("ab" if resumed else "wb") as file:
+            shutil.copyfileobj(answer, file)
+        length = answer.headers.get("Content-Length")
+    if length is not None and part.stat().st_size < start + int(length):
+        raise ConnectionError(f"the connection broke after {part.stat().st_size} of {start + int(length)} bytes")
+
+
+def _unpack(part: Path, target: Path, sha256: str) -> None:
+    """Unpack ``part`` to ``target``, in one step that cannot be seen half done."""
+    whole = target.with_name(target.name + ".tmp")
+    try:
+        with gzip.open(part) as packed, whole.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        whole.unlink(missing_ok=True)
+        raise _Corrupt(f"a broken .gz file ({error})") from None
+    found = _digest(whole)
+    if found != sha256:
+        whole.unlink()
+        raise _Corrupt(f"SHA-256 {found[:12]}... where {sha256[:12]}... is right")
+    whole.replace(target)
+    part.unlink()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

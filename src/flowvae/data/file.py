@@ -1,0 +1,73 @@
+"""One's own data, by path: an array, a table, or a folder of images."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from flowvae.data.assemble import assemble
+from flowvae.data.base import Binarise, Data
+from flowvae.data.parts import find_missing, partition
+from flowvae.data.readers import read
+from flowvae.errors import InputError
+from flowvae.registry import NonNegative, Positive, register
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+"""A part of the rows, never none and never all."""
+
+
+@register("data", "file")
+def file(
+    *,
+    path: str = "",
+    scale: Positive = 1.0,
+    binarise: Binarise = "none",
+    seed: NonNegative = 0,
+    validation: Share = 0.1,
+    test: Share = 0.1,
+) -> Data:
+    """A file of rows, x = values / scale: .npz, .npy or .csv.
+
+    A .npz holds ``train``, ``validation`` and ``test`` (N, *event), with ``train_labels`` and so on where
+    there are labels, or one array ``x`` with ``labels``; a .npy holds one array (N, *event); a .csv has a
+    column for each number. Splits that the file lacks are cut from its training rows at random by ``seed``,
+    ``validation`` and ``test`` being their fractions. Images (N, H, W) and (N, H, W, 3) become (N, 1, H, W)
+    and (N, 3, H, W).
+
+    Raises `InputError` for a file that cannot be read, text or missing values among the numbers, too few
+    rows, and values outside [0, 1] that are to become bits.
+    """
+    return _own(path, scale, binarise, seed, validation, test)
+
+
+@register("data", "folder")
+def folder(
+    *,
+    path: str = "",
+    scale: Positive = 255.0,
+    binarise: Binarise = "none",
+    seed: NonNegative = 0,
+    validation: Share = 0.1,
+    test: Share = 0.1,
+) -> Data:
+    """A folder of 8-bit PNG images of one size, grey (1, H, W) or RGB (3, H, W): x = intensity / scale.
+
+    The images are dealt to the three splits at random by ``seed``, ``validation`` and ``test`` being
+    fractions. Raises `InputError` for a folder without images, and names the first one that cannot be read or
+    differs.
+    """
+    return _own(path, scale, binarise, seed, validation, test)
+
+
+def _own(path: str, scale: float, binarise: Binarise, seed: int, validation: float, test: float) -> Data:
+    if not path:
+        raise InputError("expected the path of a file or a folder; got none: set data.path")
+    parts = read(path)
+    rows, count, first = find_missing(parts)
+    if count:
+        raise InputError(
+            f"expected finite numbers in {path}; got {count} that are NaN, infinite or beyond float32 in "
+            f"{rows} rows, the first in {first} (rows count from 0): fill them in, or leave these rows out"
+        )
+    parts = partition(parts, validation=validation, test=test, seed=seed)
+    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed)

@@ -1,0 +1,62 @@
+"""Images: a folder of PNG files to one array, channels first."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from flowvae.errors import InputError
+
+# Modes of Pillow by what they are read as without loss: grey or RGB.
+READ_AS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
+
+
+def read_images(folder: Path) -> np.ndarray:
+    """The PNG files of ``folder`` by name, as uint8: (N, 1, H, W) where grey, (N, 3, H, W) where RGB.
+
+    Raises `InputError` for a folder without any, and names the first file that cannot be read or differs from
+    the first in size or mode.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
+    if not paths:
+        held = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
+        raise InputError(
+            f"expected .png files in the folder {folder.name!r}; got {held}: check the path, or convert them"
+        )
+    first = _read(paths[0])
+    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+    for place, path in enumerate(paths):
+        image = _read(path)
+        if image.shape != first.shape:
+            raise InputError(
+                f"expected images like {paths[0].name}, {_describe(first)}; "
+                f"got {path.name}, {_describe(image)}: crop or convert it"
+            )
+        images[place] = image
+    return channels_first(images)
+
+
+def channels_first(values: np.ndarray) -> np.ndarray:
+    """Grey images (N, H, W) to (N, 1, H, W), and (N, H, W, C) with C = 1 or 3 to (N, C, H, W)."""
+    if values.ndim == 3:
+        return values[:, None]
+    if values.ndim == 4 and values.shape[3] in (1, 3) and values.shape[1] not in (1, 3):
+        return np.ascontiguousarray(np.moveaxis(values, 3, 1))
+    return values
+
+
+def _read(path: Path) -> np.ndarray:
+    """One image, (H, W) or (H, W, 3)."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in READ_AS or "transparency" in image.info:
+                kind = f"{image.mode} with transparency" if image.mode in READ_AS else image.mode
+                raise InputError(f"expected 8-bit grey or RGB images; got {path.name}, which is {kind}: convert it")
+            return np.asarray(image.convert(READ_AS[image.mode]))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # the last is Pillow's for a broken chunk
+        raise InputError(f"expected a PNG image; got {path.name}, which cannot be read ({error})") from None
+
+
+def _describe(image: np.ndarray) -> str:
+    height, width = image.shape[:2]
+    return f"{width} x {height} {'RGB' if image.ndim == 3 else 'grey'}"

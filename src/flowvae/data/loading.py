@@ -1,0 +1,51 @@
+"""One door to all data: a registered name, a path, or a table of options."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowvae import registry
+from flowvae.data.base import Data
+from flowvae.errors import InputError, nearest
+
+
+def load_data(spec: str | Path | dict[str, Any], **options: Any) -> Data:
+    """Load a data set by name (``"digits"``), by path (``"my.npz"``), or by a table with a ``name`` that is
+    either.
+
+    ``options`` add to the table: ``load_data("my.npz", scale=255)`` is ``load_data({"name": "my.npz",
+    "scale": 255})``. Raises `InputError` for an unknown name, a path that does not exist, an unknown option,
+    or data that no model can be trained on.
+
+    >>> data = load_data("digits")
+    >>> len(data.train), len(data.validation), len(data.test), data.event_shape
+    (1257, 180, 360, (1, 8, 8))
+    """
+    table = resolve_data(spec, **options)
+    data: Data = registry.build("data", table)
+    return replace(data, spec=table)
+
+
+def resolve_data(spec: str | Path | dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The full table of options that ``spec`` stands for; a path becomes ``{"name": "file", "path": ...}``.
+
+    Raises `InputError` for an unknown name, a path that does not exist and invalid options.
+    """
+    table = {**spec, **options} if isinstance(spec, dict) else {"name": str(spec), **options}
+    name = table.get("name")
+    if isinstance(name, str) and name not in registry.names("data"):
+        table |= {"name": _source(name), "path": name}
+    return registry.resolve("data", table)
+
+
+def _source(path: str) -> str:
+    """The source that reads ``path``."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return "folder"
+    if place.is_file():
+        return "file"
+    if place.suffix or len(place.parts) > 1:
+        raise InputError(f"expected a file or a folder; got {path!r}, which does not exist: check the path")
+    known = registry.names("data")
+    raise InputError(f"expected a data set or the path of a file; got {path!r}{nearest(path, known)}")

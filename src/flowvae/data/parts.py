@@ -1,0 +1,84 @@
+"""Parts of a file as they were read, and how rows are dealt to the three splits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowvae.data.base import stream
+from flowvae.data.ranges import missing
+from flowvae.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows (N, *event) with their labels (N,), as numpy read them."""
+
+    values: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def rows(self, indices: np.ndarray | slice) -> "Part":
+        """The rows ``indices`` with their labels."""
+        return Part(self.values[indices], None if self.labels is None else self.labels[indices])
+
+
+Parts = dict[str, Part]
+"""Parts by the name of their split; a file without splits is all ``train``."""
+
+
+def partition(parts: Parts, *, validation: float, test: float, seed: int) -> Parts:
+    """Cut from ``train``, at random by ``seed``, the splits that ``parts`` lacks; rows keep their order.
+
+    ``validation`` and ``test`` are fractions of the rows that are dealt; a split has at least one row. Raises
+    `InputError` where they leave nothing to train on.
+    """
+    pool = parts["train"]
+    fractions = {"validation": validation, "test": test}
+    sizes = {name: max(1, round(fraction * len(pool))) for name, fraction in fractions.items() if name not in parts}
+    if not sizes:
+        return parts
+    if sum(sizes.values()) >= len(pool):
+        wanted = " and ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise InputError(
+            f"expected rows to train on; got {len(pool)} rows, {wanted}: "
+            "add rows, or lower data.validation and data.test"
+        )
+    order = stream(seed).permutation(len(pool))
+    dealt: Parts = {}
+    for name, size in sizes.items():
+        chosen, order = order[:size], order[size:]
+        dealt[name] = pool.rows(np.sort(chosen))
+    return {**parts, "train": pool.rows(np.sort(order)), **dealt}
+
+
+def stratified(part: Part, *, validation: int, test: int, seed: int) -> Parts:
+    """Deal the rows so that every label has its share of each split, within a row; rows keep their order."""
+    assert part.labels is not None
+    shuffled = stream(seed).permutation(len(part))
+    order = shuffled[np.argsort(part.labels[shuffled], kind="stable")]
+    to_test = _evenly(len(order), test)
+    rest = order[~to_test]
+    to_validation = _evenly(len(rest), validation)
+    chosen = {"train": rest[~to_validation], "validation": rest[to_validation], "test": order[to_test]}
+    return {name: part.rows(np.sort(indices)) for name, indices in chosen.items()}
+
+
+def find_missing(parts: Parts) -> tuple[int, int, str]:
+    """How many rows hold values that float32 cannot, how many such values, and the name of the first row."""
+    rows, count, first = 0, 0, ""
+    for split, part in parts.items():
+        lost, values = missing(part.values)
+        if values and not first:
+            first = f"row {lost[0]}" if len(parts) == 1 else f"row {lost[0]} of {split!r}"
+        rows, count = rows + len(lost), count + values
+    return rows, count, first
+
+
+def _evenly(n: int, k: int) -> np.ndarray:
+    """A mask over n places with k set, as evenly spaced as can be."""
+    steps = np.arange(n + 1) * k // n
+    return steps[1:] > steps[:-1]
