@@ -22,6 +22,7 @@ TITLES = {
 
 
 def write(app):
+    """Write `_generated/components.md`; called by Sphinx before it reads its sources."""
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
     kinds = [*TITLES, *sorted(set(registry.PACKAGES) - set(TITLES))]
@@ -30,11 +31,13 @@ def write(app):
 
 
 def section(kind):
+    """The components of one kind."""
     title = TITLES.get(kind, kind.capitalize())
     return f"## {title}\n\n" + "\n".join(entry(kind, name) for name in registry.names(kind))
 
 
 def entry(kind, name):
+    """One component: its docstring, and a table of its options."""
     target = registry.component(kind, name)
     directive = "autoclass" if inspect.isclass(target) else "autofunction"
     where = f"{target.__module__}.{target.__qualname__}"
@@ -56,4 +59,5 @@ def entry(kind, name):
 
 
 def code(text):
+    """Text as code in a cell of a table."""
     return "`" + text.replace("|", "\\|") + "`"

@@ -51,6 +51,7 @@ _folder.cleanup()
 
 
 def setup(app):
+    """Hooks: generate pages first, and read docstrings as plain text."""
     app.connect("builder-inited", components.write)
     app.connect("builder-inited", studies.write)
     app.connect("autodoc-process-docstring", docstrings.escape, priority=400)  # before napoleon, at 500

@@ -1,23 +1,36 @@
-"""Writes the tables of the studies page: one for each results file, as the `flowvae` command prints it."""
+"""Writes the studies page: for each results file its table, where it came from, and the figures drawn from it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from flowvae.report.pages import provenance_line
+from flowvae.report.tables import study_table
+
+FIGURES = {
+    "rows": "Bound and estimate of log p(x) of each row.",
+    "curves": "Bound during training, on training and validation data.",
+    "samples": "Means of p(x | z) at draws from the prior.",
+    "reconstructions": "Originals and their reconstructions.",
+}
 NONE = "No results file is in `results/` yet: `flowvae study run digits-demo` writes the first.\n"
 
 
 def write(app):
-    root = Path(app.srcdir).parent
-    folder = Path(app.srcdir) / "_generated"
+    """Write `_generated/studies.md`; called by Sphinx before it reads its sources."""
+    docs = Path(app.srcdir)
+    paths = sorted((docs.parent / "results").glob("*.json"))
+    pages = [section(path, docs) for path in paths if not path.stem.endswith("-curves")]
+    folder = docs / "_generated"
     folder.mkdir(exist_ok=True)
-    pages = [section(path, root) for path in sorted((root / "results").glob("*.json"))]
     (folder / "studies.md").write_text("\n".join(pages) or NONE, encoding="utf-8")
 
 
-def section(path, root):
-    title = json.loads(path.read_text(encoding="utf-8"))["title"]
-    command = [sys.executable, "-m", "flowvae", "study", "table", path.stem, "--format", "markdown"]
-    table = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
-    return f"## {title}\n\n{table}\n"
+def section(path, docs):
+    """One study in Markdown."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    parts = [f"## {results['title']}", study_table(results).markdown(), provenance_line(results)]
+    for kind, caption in FIGURES.items():
+        figure = Path("figures") / f"{path.stem}-{kind}.png"
+        if (docs / figure).exists():
+            parts.append(f"```{{figure}} {figure}\n{caption}\n```")
+    return "\n\n".join(parts) + "\n"
