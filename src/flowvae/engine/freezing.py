@@ -27,7 +27,8 @@ def freeze(model: nn.Module, parts: Sequence[str], trainable: set[str]) -> list[
     for part in parts:
         if not any(is_part(name, [part]) for name in named):
             known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
-            raise InputError(f"phases.freeze: expected a part of a parameter's name; got {part!r}{nearest(part, known)}")
+            hint = nearest(part, known)
+            raise InputError(f"phases.freeze: expected a part of a parameter's name; got {part!r}{hint}")
     for name, parameter in named.items():
         parameter.requires_grad_(name in trainable and not is_part(name, parts))
     chosen = [parameter for parameter in named.values() if parameter.requires_grad]

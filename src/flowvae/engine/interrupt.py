@@ -39,7 +39,7 @@ def asked_to_stop() -> Iterator[Stop]:
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     for number in before:
         signal.signal(number, note)

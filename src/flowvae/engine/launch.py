@@ -1,10 +1,14 @@
-"""Device, precision and processes, by Fabric."""
+"""Device, precision and processes, by Fabric; and what the processes do together."""
 
+import logging
 import os
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
+from torch import Tensor, nn
 
 from flowvae.engine.options import Training
 from flowvae.errors import InputError
@@ -12,7 +16,7 @@ from flowvae.errors import InputError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}
 
 
 def launch(training: Training) -> "Fabric":
@@ -20,19 +24,52 @@ def launch(training: Training) -> "Fabric":
 
     Raises `InputError` when there is no CUDA device though one is asked for.
     """
-    from lightning_fabric import Fabric  # not above: importing it patches torch.compile
+    from lightning_fabric import Fabric  # not above: importing it replaces torch.compile by a wrapper
 
     if training.accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError("expected a CUDA device; got none: set training.accelerator to 'auto' or 'cpu'")
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _hushed():
         fabric = Fabric(
             accelerator=training.accelerator,
-            precision=PRECISIONS[training.precision],  # type: ignore[arg-type]
+            precision=PRECISIONS[training.precision],
             devices=local,
             num_nodes=world // local,
             strategy="ddp" if world > 1 else "auto",
         )
         fabric.launch()
     return fabric
+
+
+def reduced(fabric: "Fabric", value: Tensor, how: Literal["sum", "mean", "max"]) -> Tensor:
+    """``value`` over all processes."""
+    return value if fabric.world_size == 1 else cast(Tensor, fabric.all_reduce(value, reduce_op=how))
+
+
+def share(fabric: "Fabric", batch: Tensor) -> Tensor:
+    """This process' part of a batch; their number divides the batch."""
+    part = len(batch) // fabric.world_size
+    return batch[fabric.global_rank * part : (fabric.global_rank + 1) * part]
+
+
+def align(fabric: "Fabric", model: nn.Module) -> None:
+    """Give every process the weights of the first."""
+    fabric.barrier()
+    if fabric.world_size > 1:
+        for value in (*model.parameters(), *model.buffers()):
+            if value.numel():
+                torch.distributed.broadcast(value.detach(), 0)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without Fabric's advice on standard error."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

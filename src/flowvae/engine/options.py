@@ -82,15 +82,13 @@ def training_options(**options: Any) -> Training:
     return validated(Training, options, "training")
 
 
-def overlaid(base: Spec, changes: Spec | None) -> Spec:
+def overlaid(base: dict[str, Any], changes: Spec | None) -> dict[str, Any]:
     """A component's table with a phase's changes laid over it; a change of name starts from that one's defaults.
 
     >>> overlaid({"name": "adam", "lr": 0.1}, {"lr": 0.01})
     {'name': 'adam', 'lr': 0.01}
-    >>> overlaid({"name": "adam", "lr": 0.1}, {"name": "adamax"})
+    >>> overlaid({"name": "adam", "lr": 0.1}, "adamax")
     {'name': 'adamax'}
     """
-    if not changes:
-        return base
-    keep = {} if changes.get("name", base["name"]) != base["name"] else base
-    return {**keep, **changes}
+    table = {"name": changes} if isinstance(changes, str) else changes or {}
+    return base | table if table.get("name", base["name"]) == base["name"] else table

@@ -42,7 +42,6 @@ class State:
     counted: int = 0
     compiled: bool = False
     seconds: float = 0.0
-    """Training time, over all sessions."""
     finished: bool = False
 
 

@@ -1,15 +1,25 @@
 """The arithmetic of one training step, in one module: what is compiled, wrapped and replayed."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from flowvae.model import VAE, FromPosterior, Trace
+from flowvae.latents import FromPosterior
+from flowvae.model import VAE, Trace
 
 Noise = Callable[[int, tuple[int, ...]], Tensor]
 
 MEASURES = ("loss", "elbo", "distortion", "rate")
+
+
+class Loss(Protocol):
+    """An objective, as the step needs it."""
+
+    samples: int
+
+    def __call__(self, trace: Trace, beta: Tensor) -> Tensor: ...
 
 
 class Step(nn.Module):
@@ -19,7 +29,7 @@ class Step(nn.Module):
     training and validation are on one scale.
     """
 
-    def __init__(self, model: VAE, objective: Callable[[Trace, Tensor], Tensor], noise: Noise | None = None) -> None:
+    def __init__(self, model: VAE, objective: Loss, noise: Noise | None = None) -> None:
         super().__init__()
         self.model = model
         self.objective = objective

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Split
+from flowvae.engine.launch import reduced
 from flowvae.engine.step import measures
 from flowvae.model import VAE
 
@@ -33,18 +34,16 @@ def validate(model: VAE, split: Split, fabric: "Fabric", seed: int) -> Validatio
     Every process takes its share of the chunks, so that the result does not depend on their number.
     """
     model.eval()
-    total: Tensor | None = None
+    chunks = torch.arange(len(split), device=fabric.device).split(CHUNK)
+    own = range(fabric.global_rank, len(chunks), fabric.world_size)
     devices = [fabric.device] if fabric.device.type == "cuda" else []
+    sums: Tensor | float = 0.0
     with torch.random.fork_rng(devices), fabric.autocast():
-        for number, indices in enumerate(torch.arange(len(split), device=fabric.device).split(CHUNK)):
-            if number % fabric.world_size != fabric.global_rank:
-                continue
+        for number in own or [0]:  # without a chunk of its own a process adds zeros, of the right shape
             torch.manual_seed(seed + number)
-            trace = model(split.batch(indices))
-            terms = [*measures(trace), *(latent.kl.mean() for latent in trace.latents)]
-            sums = torch.stack([term.double() for term in terms]) * len(indices)
-            total = sums if total is None else total + sums
+            trace = model(split.batch(chunks[number]))
+            terms = torch.stack([*measures(trace), *(latent.kl.mean() for latent in trace.latents)])
+            sums = sums + terms.double() * len(chunks[number]) * (number in own)
     model.train()
-    total = fabric.all_reduce(total, reduce_op="sum")
-    elbo, distortion, rate, *kl = (total / len(split)).tolist()
+    elbo, distortion, rate, *kl = (reduced(fabric, torch.as_tensor(sums), "sum") / len(split)).tolist()
     return Validation(elbo, distortion, rate, kl)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -25,8 +24,8 @@ def atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def save_weights(path: Path, state: dict[str, Any]) -> None:
     """Write a state dict; what is not a tensor (a module's extra state) goes along as JSON."""
-    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items() if _is(value)}
-    extra = {name: value for name, value in state.items() if not _is(value)}
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items() if _is_tensor(value)}
+    extra = {name: value for name, value in state.items() if not _is_tensor(value)}
     atomically(path, lambda part: save_file(tensors, part, metadata={"extra": json.dumps(extra)}))
 
 
@@ -44,8 +43,8 @@ def load_weights(path: Path) -> dict[str, Any]:
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:
     """A state dict of its own memory."""
-    return {name: value.detach().clone() if _is(value) else value for name, value in state.items()}
+    return {name: value.detach().clone() if _is_tensor(value) else value for name, value in state.items()}
 
 
-def _is(value: Any) -> bool:
-    return isinstance(value, Tensor) or isinstance(value, torch.nn.Parameter)
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)

@@ -1,8 +1,6 @@
 """A run's folder: what lies in it under which name, and how to open it."""
 
-import hashlib
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ import tomli_w
 
 from flowvae.data import Data
 from flowvae.engine.environment import environment
-from flowvae.engine.options import Training
-from flowvae.engine.weights import atomically, load_weights
+from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
-from flowvae.model import PARTS, VAE, build_model
+from flowvae.model import VAE
 
 # What may differ between a run and its continuation: it has no influence on the numbers.
 FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
@@ -71,16 +68,6 @@ class Folder:
         _write(self.environment, json.dumps(environment(data, config["seed"]), indent=1) + "\n")
 
 
-def run_config(
-    model: VAE, data: Data, components: dict[str, Any], training: Training, tables: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """The run as a recipe: every table resolved, to be run again as it stands."""
-    settings = training.model_dump(exclude={"seed", "phases"}) | {"epochs": training.total_epochs}
-    phases = {"phases": [phase.model_dump() for phase in training.phases]} if training.phases else {}
-    tables = {"seed": training.seed, "data": data.spec, **(model.spec or {}), **components, **(tables or {})}
-    return tables | {"training": settings} | phases
-
-
 def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any]:
     """What a run and its continuation must share, as flat entries to compare: ``{"training.epochs": 50, ...}``."""
     settings = {name: value for name, value in config["training"].items() if name not in FREE}
@@ -89,11 +76,6 @@ def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any
     flat: dict[str, Any] = {}
     _flatten("", json.loads(json.dumps(without_none(shared))), flat)
     return flat
-
-
-def digest(entries: dict[str, Any]) -> str:
-    """SHA-256 of a fingerprint."""
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
@@ -106,30 +88,6 @@ def require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None
             )
 
 
-def load(run: str | Path, which: str = "best") -> VAE:
-    """The trained model of a run folder, built from its config.toml, in evaluation mode on the CPU.
-
-    ``which`` is ``best`` (by validation bound), ``last`` or ``initial``. Runs no code from the folder. Raises
-    `InputError` for a folder that holds no run, and for a model that was put together by hand: build it again the same
-    way and give it ``load_weights(run / "best.safetensors")``.
-    """
-    folder = Folder(Path(run))
-    if not folder.config.is_file():
-        raise InputError(f"expected the folder of a run; got {str(run)!r}, which has no config.toml: check the path")
-    weights = load_weights(folder.weights(which))
-    tables = tomllib.loads(folder.config.read_text())
-    spec = {part: tables[part] for part in PARTS if part in tables}
-    if not spec:
-        raise InputError(
-            f"expected a run of a model made by build_model; {str(run)!r} holds one put together by hand: "
-            f"build it again and load {folder.weights(which).name} into it"
-        )
-    record = json.loads(folder.environment.read_text())
-    model = build_model(spec, tuple(record["data"]["event_shape"]))
-    model.load_state_dict(weights)
-    return model.eval()
-
-
 def without_none(value: Any) -> Any:
     """The same tables without entries that are None, which TOML cannot say: absent is None."""
     if isinstance(value, dict):
@@ -140,7 +98,10 @@ def without_none(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    atomically(path, lambda part: part.write_text(text) and None)
+    def write(part: Path) -> None:
+        part.write_text(text)
+
+    atomically(path, write)
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:

@@ -1,0 +1,65 @@
+"""What a phase trains with: parameters, objective, schedule, optimiser, and the step on its device."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from flowvae import registry
+from flowvae.engine.compiling import compile_step
+from flowvae.engine.freezing import freeze
+from flowvae.engine.optim import carry_over, set_rate
+from flowvae.engine.options import Phase, overlaid
+from flowvae.engine.step import Step, sliced_noise
+from flowvae.model import VAE
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+COMPONENTS = ("objective", "optimiser", "schedule")
+
+
+class Stage:
+    """A phase set up: built anew for each, as its parameters, components and compiled step are its own."""
+
+    def __init__(
+        self, model: VAE, phase: Phase, config: dict[str, Any], trainable: set[str], steps_per_epoch: int
+    ) -> None:
+        tables = {kind: overlaid(config[kind], getattr(phase, kind)) for kind in COMPONENTS}
+        self.parameters = freeze(model, phase.freeze, trainable)
+        self.objective = registry.build("objective", tables["objective"])
+        self.schedule = registry.build("schedule", tables["schedule"])
+        self.optimiser = registry.build("optimiser", tables["optimiser"], self.parameters)
+        self.steps_per_epoch, self.steps = steps_per_epoch, steps_per_epoch * phase.epochs
+        self.plain = Step(model, self.objective)
+
+    def prepare(self, fabric: "Fabric", compiled: bool, before: "Stage | None") -> None:
+        """Wrap (and compile) the step, and take over the moments of the stage ``before``."""
+        world = fabric.world_size
+        noise = sliced_noise(fabric.global_rank, world, fabric.device) if world > 1 else None
+        step = Step(self.plain.model, self.objective, noise)
+        if compiled:
+            compile_step(step)
+        self.forward = fabric.setup(step)
+        if before:
+            carry_over(before.optimiser, self.optimiser)
+
+    def set_rate(self, step: int) -> float:
+        """Set the learning rate for ``step`` of the phase, and return it."""
+        return set_rate(self.optimiser, self.schedule(step, self.steps_per_epoch, self.steps))
+
+    def beta(self, clock: int) -> float:
+        """The objective's weight of the rate at ``clock`` steps."""
+        return self.objective.weight(clock, self.steps_per_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments, and where the schedule stands."""
+        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def __call__(self, x: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss and the measures of a batch."""
+        return self.forward(x, beta)
