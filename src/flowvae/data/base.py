@@ -61,6 +61,13 @@ class Split:
         """Shape of one datum: (D,) or (C, H, W)."""
         return tuple(self.values.shape[1:])
 
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the rows as a batch holds them, float32 (*event)."""
+        if self.binarise == "threshold":
+            return self.values.gt(self.scale / 2).mean(0, dtype=torch.float32)
+        return (self.values.mean(0, dtype=torch.float64) / self.scale).float()
+
     def batch(self, indices: Tensor) -> Tensor:
         """Rows ``indices`` (B,) as float32 (B, *event), on the device of the values.
 
@@ -119,6 +126,11 @@ class Data:
     support: Support
     digest: str
     spec: dict[str, Any]
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the training data, float32 (*event)."""
+        return self.train.mean
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from flowvae.nn import MLP, Activation
@@ -25,6 +26,13 @@ class MLPDecoder(nn.Module):
         self.in_dims, self.out_shape = len(in_shape), tuple(out_shape)
         size = math.prod(out_shape)
         self.net = MLP(math.prod(in_shape), size, width=width, depth=depth, activation=activation)
+
+    @torch.no_grad()
+    def centre(self, phi: Tensor) -> None:
+        """Set the last bias to phi, ``out_shape``: at the start the parameters lie around it."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(phi.flatten())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.net(z.flatten(-self.in_dims)).unflatten(-1, self.out_shape)

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from flowvae.nn import MLP, Activation
@@ -27,6 +28,12 @@ class MLPEncoder(nn.Module):
         self.event_dims = len(event_shape)
         self.net = MLP(math.prod(event_shape), None, width=width, depth=depth, activation=activation)
         self.features = self.net.out
+
+    @torch.no_grad()
+    def centre(self, mean: Tensor) -> None:
+        """Shift the first bias by -W mean: at the start the network sees data whose mean is 0."""
+        if isinstance(first := next(iter(self.net), None), nn.Linear):
+            first.bias.sub_(first.weight @ mean.flatten().to(first.weight))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x.flatten(-self.event_dims))

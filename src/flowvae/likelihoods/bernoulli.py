@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from torch import Tensor
 
 from flowvae import distributions, registry
@@ -29,6 +30,10 @@ class Bernoulli(Conditional):
         super().__init__()
         self.event_dims = len(event_shape)
         self.decoder = registry.build("decoder", decoder, in_shape, event_shape)
+
+    def centre(self, mean: Tensor) -> None:
+        """Start from the data's mean: the decoder's bias becomes logit(mean), the mean kept 0.01 within [0, 1]."""
+        self.decoder.centre(torch.logit(mean, eps=0.01))
 
     def forward(self, c: Tensor) -> distributions.Bernoulli:
         return distributions.Bernoulli(self.decoder(c), self.event_dims)
