@@ -40,7 +40,9 @@ def entry(kind, name):
     """One component: its docstring, and a table of its options."""
     target = registry.component(kind, name)
     directive = "autoclass" if inspect.isclass(target) else "autofunction"
-    where = f"{target.__module__}.{target.__qualname__}"
+    shapes = inspect.signature(target).parameters.values()
+    arguments = ", ".join(p.name for p in shapes if p.kind is not inspect.Parameter.KEYWORD_ONLY)
+    where = f"{target.__module__}.{target.__qualname__}({arguments})"
     lines = [
         f"### {kind} `{name}`",
         "",

@@ -20,13 +20,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
+    "mathml",
 ]
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_generated"]
 default_role = "py:obj"
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "flowvae"
 
