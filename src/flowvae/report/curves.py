@@ -1,0 +1,79 @@
+"""The journal of a run as curves: the terms of the bound against the epoch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TERMS = ("elbo", "rate", "distortion")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The terms in nats per datum at each epoch, arrays of one length; ``best`` indexes the epoch kept as best."""
+
+    epoch: np.ndarray
+    elbo: np.ndarray
+    rate: np.ndarray
+    distortion: np.ndarray
+    best: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a journal tells. ``ended_early``: patience ran out, and no step came after."""
+
+    train: Curve
+    validation: Curve
+    events: tuple[str, ...]
+    ended_early: bool
+
+
+def read_history(path: Path) -> History:
+    """Read a journal; one that does not exist is empty, and lines that a kill left torn are left out and counted.
+
+    Where a step is told twice, as when a copy of a run was resumed, the later record replaces the earlier ones from
+    that step on.
+    """
+    kinds: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "event": []}
+    torn = 0
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in filter(str.strip, text.splitlines()):
+        try:
+            record = json.loads(line)
+            records = kinds[record["kind"]]
+            if record["kind"] != "event":
+                while records and records[-1]["step"] >= record["step"]:
+                    records.pop()
+        except (json.JSONDecodeError, TypeError, KeyError):
+            torn += 1
+            continue
+        records.append(record)
+    events = [str(record.get("message", "")) for record in kinds["event"]]
+    if torn:
+        events.append(f"unreadable lines of journal.jsonl, left out: {torn}")
+    last = max((record["step"] for kind in ("train", "validation") for record in kinds[kind]), default=0)
+    ended = any(" ended: " in str(r.get("message")) and r.get("step", 0) >= last for r in kinds["event"])
+    return History(_curve(kinds["train"]), _curve(kinds["validation"]), tuple(events), ended)
+
+
+def _curve(records: Sequence[Mapping[str, Any]]) -> Curve:
+    """One point an epoch: the mean of the epoch's records, each a mean over equally many steps."""
+    epochs: dict[float, list[Mapping[str, Any]]] = {}
+    for record in records:
+        epochs.setdefault(_number(record.get("epoch")), []).append(record)
+    terms = {
+        term: np.array([np.mean([_number(r.get(term)) for r in group]) for group in epochs.values()]) for term in TERMS
+    }
+    best = [i for i, group in enumerate(epochs.values()) if any(record.get("best") for record in group)]
+    return Curve(epoch=np.array(list(epochs), dtype=float), best=best[-1] if best else None, **terms)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan

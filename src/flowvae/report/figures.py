@@ -1,0 +1,142 @@
+"""Charts of numbers: training curves, KL per dimension, and a study's rows with their intervals."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flowvae.report.curves import Curve
+from flowvae.report.rendering import number
+from flowvae.report.style import INK, MUTED, PALETTE, WIDTH, canvas, colours, dress, legend, plain
+from flowvae.report.tables import StudyRow, metric
+
+TERMS = (("elbo", "−ELBO"), ("rate", "rate: KL(q ‖ p)"), ("distortion", "distortion: −E log p(x | z)"))
+
+
+def training_curves(series: Mapping[str, Sequence[tuple[Curve, Curve]]]) -> Figure:
+    """The terms of the bound against the epoch; −ELBO = distortion + rate, in nats per datum.
+
+    ``series`` maps a label to (training, validation) curves, one pair a seed. Each panel's range leaves out the first
+    tenth of the epochs, whose fall would flatten the rest. A dot marks the epoch whose weights were kept as best.
+    """
+    figure = canvas(WIDTH, 3.7)
+    panels = figure.subplots(1, len(TERMS))
+    for axes, (term, title) in zip(panels, TERMS, strict=True):
+        settled: list[np.ndarray] = []
+        for colour, pairs in zip(colours(len(series)), series.values(), strict=True):
+            for train, validation in pairs:
+                settled += _lines(axes, term, colour, train, validation)
+        dress(axes, title, x="epoch", y="nats per datum" if axes is panels[0] else "")
+        _limit(axes, settled)
+    handles = [Line2D([], [], color=colour, linewidth=2.4) for colour in colours(len(series))]
+    handles += [
+        Line2D([], [], color=MUTED, linewidth=1.6),
+        Line2D([], [], color=MUTED, linewidth=1.1, linestyle=(0, (3, 2))),
+        Line2D([], [], color=MUTED, marker="o", markersize=4.5, linestyle="none"),
+    ]
+    legend(figure, handles, [*series, "validation", "training", "best epoch"])
+    return figure
+
+
+def _lines(axes: Axes, term: str, colour: str, train: Curve, validation: Curve) -> list[np.ndarray]:
+    """Draw one run's two curves; what is returned is their part after the first tenth."""
+    sign = -1 if term == "elbo" else 1
+    settled = []
+    for curve, style in ((train, (0, (3, 2))), (validation, "-")):
+        values = sign * getattr(curve, term)
+        width = 1.6 if curve is validation else 1.1
+        axes.plot(curve.epoch, values, color=colour, linestyle=style, linewidth=width, alpha=0.9)
+        settled.append(values[len(values) // 10 + (len(values) > 3) :])
+    if validation.best is not None:
+        best = validation.epoch[validation.best], sign * getattr(validation, term)[validation.best]
+        axes.plot(*best, marker="o", markersize=4.5, color=colour, markeredgecolor="white", zorder=3)
+    return settled
+
+
+def _limit(axes: Axes, settled: Sequence[np.ndarray]) -> None:
+    values = np.concatenate([*settled, np.empty(0)])
+    values = values[np.isfinite(values)]
+    if values.size:
+        margin = 0.06 * (float(np.ptp(values)) or 1.0)
+        axes.set_ylim(values.min() - margin, values.max() + margin)
+
+
+def kl_per_dimension(groups: Sequence[np.ndarray], top: float | None = None) -> Figure:
+    """KL of each latent dimension in nats, sorted, one panel a group.
+
+    ``top`` is the greatest KL of the scale, for a scale common to several figures; the greatest one here by default.
+    """
+    groups = [np.sort(np.asarray(group, dtype=float).ravel())[::-1] for group in groups]
+    top = top or max(float(group.max(initial=0)) for group in groups) or 1.0
+    columns = min(len(groups), 4)
+    rows = ceil(len(groups) / columns)
+    figure = canvas(WIDTH if columns > 2 else 5.18, 0.7 + 1.9 * rows)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for i, axes in enumerate(panels.flat):
+        if i >= len(groups):
+            axes.set_visible(False)
+            continue
+        kl = groups[i]
+        if len(kl) <= 64:
+            axes.bar(np.arange(1, len(kl) + 1), kl, width=0.78, color=PALETTE[0])
+        else:
+            axes.stairs(kl, np.arange(len(kl) + 1) + 0.5, fill=True, color=PALETTE[0])
+        name = f"group {i + 1}: " if len(groups) > 1 else ""
+        dress(
+            axes,
+            f"{name}{kl.sum():.2f} nats",
+            x="dimension, sorted",
+            y="KL in nats" if i % columns == 0 else "",
+        )
+        axes.set_xlim(0.3, len(kl) + 0.7)
+        axes.locator_params(axis="x", integer=True, nbins=6)
+        axes.set_ylim(0, 1.05 * top)
+    return figure
+
+
+def study_chart(rows: Sequence[StudyRow], metrics: Sequence[str] = ("elbo", "log_likelihood")) -> Figure:
+    """A dot for each row's mean over seeds, a bar for its Student-t 95 % interval, a small dot for each seed.
+
+    The distance from −log p(x) to −ELBO is the gap of the bound.
+    """
+    marks = list(zip(metrics, PALETTE, "oDs^", strict=False))
+    lanes = np.linspace(-0.17, 0.17, len(marks)) if len(marks) > 1 else [0.0]
+    figure = canvas(WIDTH, 1.1 + (0.28 + 0.22 * len(marks)) * len(rows))
+    axes = figure.subplots()
+    for y, row in enumerate(rows):
+        for (name, colour, marker), lane in zip(marks, lanes, strict=True):
+            found, seeds = row.estimates[name], list(row.values[name].values())
+            if found is None:
+                continue
+            at = y + lane
+            axes.plot([found.low, found.high], [at, at], color=colour, linewidth=1.5, solid_capstyle="butt")
+            axes.plot(seeds, [at] * len(seeds), "o", color="white", markersize=3.6, markeredgecolor=colour)
+            axes.plot(found.mean, at, marker, color=colour, markersize=7, markeredgecolor="white")
+            value = axes.annotate(
+                number(found.mean, metric(name).decimals),
+                (found.mean, at),
+                (0, 7 if lane <= 0 else -7),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if lane <= 0 else "top",
+                fontsize=8,
+                color=colour,
+            )
+            plain([value])
+    nats = all(metric(name).nats for name in metrics)
+    dress(axes, x="nats per held-out datum, lower is better" if nats else "", grid="x")
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=9, color=INK)
+    plain(axes.get_yticklabels())
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.margins(x=0.06)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=7, linewidth=1.5, markeredgecolor="white")
+        for _, colour, marker in marks
+    ]
+    handles.append(Line2D([], [], color="white", marker="o", markersize=3.6, markeredgecolor=MUTED, linestyle="none"))
+    titles = [f"{metric(name).title}: mean and 95 % interval" for name in metrics]
+    legend(figure, handles, [*titles, "one seed"])
+    return figure

@@ -1,0 +1,141 @@
+"""README and docs from committed results: their tables between markers, their figures as files."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowvae.errors import InputError, nearest
+from flowvae.report.curves import Curve
+from flowvae.report.figures import study_chart, training_curves
+from flowvae.report.pictures import reconstructions, sample_grids
+from flowvae.report.rendering import in_words
+from flowvae.report.style import png
+from flowvae.report.tables import charted, study_rows, study_table
+
+MARKED = re.compile(
+    r"^(?P<fence>```+|~~~+).*?^(?P=fence)`*$"  # code is left alone
+    r"|^<!-- results:(?P<name>[\w-]+) -->$(?:(?P<body>.*?)^<!-- /results -->$)?",
+    re.MULTILINE | re.DOTALL,
+)
+"""A block to fill: ``<!-- results:NAME -->``, anything, ``<!-- /results -->``; each marker on a line of its own."""
+
+SAMPLES, RECONSTRUCTIONS = 36, 10  # of each row
+
+
+def refresh(root: Path) -> list[Path]:
+    """Fill the marked blocks of README.md and docs, and draw docs/figures/NAME-*.png, from results/NAME.json.
+
+    Samples and reconstructions come from ``results/NAME.npz`` (arrays "<row>/samples", "<row>/originals",
+    "<row>/means"), curves from ``results/NAME-curves.json`` ({row: {seed: [[epoch, training ELBO, validation ELBO,
+    validation rate], ...]}}), where they exist. Returns the files that changed: none, when called again. Raises
+    InputError, before anything is written, for a block that is not closed or whose results do not exist.
+    """
+    root = Path(root)
+    paths = sorted((root / "results").glob("*.json"))
+    results = {path.stem: _load(path) for path in paths if not path.stem.endswith("-curves")}
+    contents: dict[Path, bytes] = {}
+    pages = [page for page in sorted((root / "docs").rglob("*.md")) if "/_" not in page.relative_to(root).as_posix()]
+    for page in [root / "README.md", *pages]:
+        if page.exists():
+            text = page.read_text(encoding="utf-8")
+            contents[page] = MARKED.sub(partial(_fill, page.relative_to(root), results), text).encode()
+    for name, record in results.items():
+        for kind, image in _draw(root / "results", name, record).items():
+            contents[root / "docs" / "figures" / f"{name}-{kind}.png"] = image
+    changed = [path for path, new in contents.items() if not path.exists() or path.read_bytes() != new]
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents[path])
+    return changed
+
+
+def provenance_line(results: Mapping[str, Any]) -> str:
+    """One sentence: the command, commit, date, machine, versions, data and evaluation that made the results."""
+    p = results.get("provenance", {})
+    data, evaluation = p.get("data", {}), p.get("evaluation", {})
+    command = f"`{p['command']}`" if "command" in p else f"`flowvae study run {results.get('study', 'NAME')}`"
+    parts = [f"Made by {command}" + (f" at commit {str(p['commit'])[:10]}" if p.get("commit") else "")]
+    parts[0] += f" on {p['date']}" if p.get("date") else ""
+    parts += [in_words(p[key]) for key in ("machine", "versions") if p.get(key)]
+    if data:
+        digest = f" (SHA-256 {str(data['digest'])[:12]}…)" if data.get("digest") else ""
+        parts.append(
+            f"data {data.get('name', 'not recorded')}{digest}, binarisation {data.get('binarise', 'not recorded')}"
+        )
+    if evaluation:
+        parts.append(f"evaluated with {in_words(evaluation)}")
+    return "; ".join(parts) + "."
+
+
+def _fill(page: Path, results: Mapping[str, Mapping[str, Any]], found: re.Match[str]) -> str:
+    name = found["name"]
+    if name is None:
+        return found[0]
+    if found["body"] is None:
+        raise InputError(
+            f"expected '<!-- /results -->' after '<!-- results:{name} -->' in {page}; "
+            "got the end of the file: close the block"
+        )
+    if name not in results:
+        raise InputError(
+            f"expected results/{name}.json for a block of {page}; got no such file{nearest(name, results)}: "
+            f"'flowvae study run {name}' makes it"
+        )
+    table = study_table(results[name]).markdown()
+    return f"<!-- results:{name} -->\n\n{table}\n{provenance_line(results[name])}\n\n<!-- /results -->"
+
+
+def _draw(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, bytes]:
+    """The docs figures that the results allow, by kind."""
+    rows = study_rows(results)
+    figures = {"rows": study_chart(rows, charted(results))}
+    labels = {row.name: row.label for row in rows}
+    arrays = _arrays(folder / f"{name}.npz")
+    samples = {label: arrays[f"{row}/samples"][:SAMPLES] for row, label in labels.items() if f"{row}/samples" in arrays}
+    if samples:
+        figures["samples"] = sample_grids(samples)
+    pairs = {
+        label: (arrays[f"{row}/originals"], arrays[f"{row}/means"])
+        for row, label in labels.items()
+        if f"{row}/originals" in arrays and f"{row}/means" in arrays
+    }
+    if pairs:
+        figures["reconstructions"] = reconstructions(pairs, RECONSTRUCTIONS)
+    curves = folder / f"{name}-curves.json"
+    if curves.exists():
+        record = _load(curves)
+        figures["curves"] = training_curves(
+            {
+                label: [_curves(points) for points in record[row].values()]
+                for row, label in labels.items()
+                if row in record
+            }
+        )
+    return {kind: png(figure) for kind, figure in figures.items()}
+
+
+def _curves(points: list[list[float | None]]) -> tuple[Curve, Curve]:
+    """Training and validation from rows of epoch, training ELBO, validation ELBO and validation rate."""
+    epoch, train, validation, rate = np.array(points, dtype=float).reshape(-1, 4).T
+    unknown = np.full_like(epoch, np.nan)
+    best = int(np.nanargmax(validation)) if np.isfinite(validation).any() else None
+    return Curve(epoch, train, unknown, unknown), Curve(epoch, validation, rate, -validation - rate, best)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"expected JSON in {path.name}; got {error}: make it anew with 'flowvae study run'") from None

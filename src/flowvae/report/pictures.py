@@ -1,0 +1,134 @@
+"""Figures of data: samples, and originals beside their reconstructions and errors."""
+
+from collections.abc import Mapping
+from math import ceil
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from flowvae.report.grid import as_images, enlarge, limits, tile, to_unit
+from flowvae.report.style import MUTED, WIDTH, bare, canvas, dress
+
+PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
+ERRORS = "magma"  # no error is black, as the pictures' own ground
+
+
+def sample_grids(panels: Mapping[str, np.ndarray], columns: int | None = None, width: float = WIDTH) -> Figure:
+    """A panel of samples for each label: pictures in a grid, any other event as the rows of a heat map.
+
+    Arrays are ``(N, 1, H, W)``, ``(N, 3, H, W)`` or ``(N, H, W)`` for pictures; events ``(N, *)`` are flattened.
+    """
+    across = min(len(panels), 4)
+    down = ceil(len(panels) / across)
+    boards = {label: _board(images, columns) for label, images in panels.items()}
+    side = width / across
+    tallest = max((board.shape[0] / board.shape[1] for board in boards.values() if board is not None), default=0.6)
+    figure = canvas(width, down * (min(tallest, 2.0) * (side - 0.12) + 0.12 + 0.25 * any(panels)))
+    for axes, (label, images) in zip(figure.subplots(down, across, squeeze=False).flat, panels.items(), strict=False):
+        board = boards[label]
+        if board is None:
+            _heat_map(axes, np.asarray(images), label)
+        else:
+            axes.imshow(_rgb(board))
+            bare(axes, label)
+    for axes in figure.axes[len(panels) : down * across]:
+        axes.set_visible(False)
+    return figure
+
+
+def reconstructions(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    count: int = 12,
+    worst: float | None = None,
+    width: float = WIDTH,
+) -> Figure:
+    """For each label three rows: originals x, means of p(x | z), and absolute errors |x − mean|.
+
+    ``worst`` is the error at the end of the colour scale, for a scale common to several figures; the largest one by
+    default.
+    """
+    panels = {label: (np.asarray(x)[:count], np.asarray(mean)[:count]) for label, (x, mean) in panels.items()}
+    worst = worst or max(largest_error(*pair) for pair in panels.values()) or 1.0
+    if any(as_images(x) is None for x, _ in panels.values()):
+        return _reconstructed_rows(panels, worst, width)
+    boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
+    heights = [(width - 1.6) * board.shape[0] / board.shape[1] + 0.3 * bool(label) for label, board in boards.items()]
+    figure = canvas(width, 0.12 + sum(heights))
+    every = list(figure.subplots(len(boards), 1, squeeze=False)[:, 0])
+    for axes, (label, board) in zip(every, boards.items(), strict=True):
+        axes.imshow(board)
+        bare(axes, label)
+        axes.set_yticks([board.shape[0] * (i + 0.5) / 3 for i in range(3)], ["original", "mean", "|error|"])
+        axes.tick_params(labelsize=8, colors=MUTED, length=0)
+    scale = ScalarMappable(Normalize(0, worst), ERRORS)
+    _colour_bar(figure.colorbar(scale, ax=every, shrink=0.6, aspect=14, pad=0.015))
+    return figure
+
+
+def largest_error(originals: np.ndarray, means: np.ndarray) -> float:
+    """The largest |x − mean| that `reconstructions` shows, averaged over the channels of a picture."""
+    return float(_errors(originals, means).max(initial=0))
+
+
+def _errors(originals: np.ndarray, means: np.ndarray) -> np.ndarray:
+    x, mean = as_images(originals), as_images(means)
+    if x is None or mean is None:
+        return np.abs(np.asarray(originals, dtype=float) - means)
+    return np.abs(x - mean).mean(-1)
+
+
+def _board(images: np.ndarray, columns: int | None) -> np.ndarray | None:
+    pictures = as_images(images)
+    if pictures is None:
+        return None
+    return enlarge(tile(to_unit(pictures, *limits(pictures)), columns), PIXELS)
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def _three_rows(originals: np.ndarray, means: np.ndarray, worst: float) -> np.ndarray:
+    """Originals and means in one range of grey or colour, errors in theirs."""
+    pictures = [p for p in (as_images(originals), as_images(means)) if p is not None]
+    low, high = limits(*pictures)
+    errors = colormaps[ERRORS](_errors(originals, means) / worst)[..., :3]
+    rows = [*(_rgb(to_unit(p, low, high)) for p in pictures), errors]
+    return enlarge(tile(np.concatenate(rows), columns=len(errors)), 2 * PIXELS)
+
+
+def _colour_bar(bar: Colorbar) -> None:
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7.5, colors=MUTED, length=0)
+
+
+def _heat_map(
+    axes: Axes,
+    values: np.ndarray,
+    title: str,
+    low: float | None = None,
+    high: float | None = None,
+    cmap: str = "viridis",
+) -> None:
+    """Events that are no pictures: a row each, a column for each of their dimensions."""
+    rows = np.asarray(values, dtype=float).reshape(len(values), -1)
+    image = axes.imshow(rows, aspect="auto", interpolation="nearest", cmap=cmap, vmin=low, vmax=high)
+    dress(axes, title, x="dimension", y="event")
+    axes.grid(False)
+    axes.locator_params(integer=True)
+    _colour_bar(axes.figure.colorbar(image, ax=axes, aspect=30, pad=0.02))
+
+
+def _reconstructed_rows(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], worst: float, width: float) -> Figure:
+    figure = canvas(width, 2.9 * len(panels))
+    for row, (label, (x, mean)) in zip(figure.subplots(len(panels), 3, squeeze=False), panels.items(), strict=True):
+        low, high = min(x.min(), mean.min()), max(x.max(), mean.max())
+        _heat_map(row[0], x, f"{label}: original" if label else "original", low, high)
+        _heat_map(row[1], mean, "mean", low, high)
+        _heat_map(row[2], _errors(x, mean), "|error|", 0, worst, ERRORS)
+    return figure

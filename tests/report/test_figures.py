@@ -1,0 +1,154 @@
+import subprocess
+import sys
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from flowvae.report.curves import Curve
+from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
+from flowvae.report.pictures import largest_error, reconstructions, sample_grids
+from flowvae.report.style import colours, png
+from flowvae.report.tables import study_rows
+
+
+def curve(elbo: list[float], best: int | None = None) -> Curve:
+    epoch = np.arange(1, len(elbo) + 1, dtype=float)
+    bound = np.array(elbo)
+    return Curve(epoch, bound, np.full_like(epoch, 2.0), -bound - 2, best)
+
+
+def test_curves_draw_costs_and_leave_the_first_fall_out_of_range() -> None:
+    values = [-500.0, -40.0, *np.linspace(-34, -30, 18)]
+    figure = training_curves({"iaf": [(curve(values), curve(values, best=19))]})
+    bound, rate, distortion = figure.axes
+    train, validation, best = bound.lines
+    assert train.get_linestyle() == "--"
+    assert validation.get_ydata().tolist() == [-v for v in values]
+    assert best.get_xydata().tolist() == [[20.0, 30.0]]
+    assert 33.9 <= bound.get_ylim()[1] < 40
+    np.testing.assert_allclose(
+        bound.lines[1].get_ydata(), rate.lines[1].get_ydata() + distortion.lines[1].get_ydata(), rtol=1e-12
+    )
+
+
+def test_curves_of_a_group_share_a_colour_and_a_legend_entry() -> None:
+    pair = (curve([-3.0, -2.0]), curve([-3.0, -2.5]))
+    figure = training_curves({"a": [pair, pair], "b": [pair]})
+    drawn = [to_hex(line.get_color()) for line in figure.axes[0].lines]
+    assert len(set(drawn[:4])) == 1
+    assert drawn[4] != drawn[0]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["a", "b"]
+
+
+def test_curves_of_an_epoch_without_numbers_are_drawn() -> None:
+    nothing = np.full(1, np.nan)
+    png(training_curves({"x": [(curve([]), Curve(np.array([1.0]), nothing, nothing, nothing))]}))
+
+
+def test_hostile_labels_are_shown_as_they_stand(results: dict[str, Any]) -> None:
+    label = "_hidden $x^{ \\frac"
+    figure = training_curves({label: [(curve([-3.0, -2.0]), curve([-3.0, -2.5]))]})
+    assert figure.legends[0].get_texts()[0].get_text() == label
+    png(figure)
+    results["rows"][0]["label"] = label
+    png(study_chart(study_rows(results)))
+    png(sample_grids({label: np.zeros((2, 4, 4))}))
+
+
+def test_kl_is_sorted_within_each_group_on_one_scale() -> None:
+    figure = kl_per_dimension([np.array([0.1, 2.0, 1.0]), np.array([0.5])], top=4.0)
+    first, second = figure.axes
+    assert [bar.get_height() for bar in first.patches] == [2.0, 1.0, 0.1]
+    assert first.get_title(loc="left") == "group 1: 3.10 nats"
+    assert first.get_ylim() == second.get_ylim() == (0, 4.2)
+
+
+def test_study_chart_draws_means_and_intervals_of_the_table(results: dict[str, Any]) -> None:
+    rows = study_rows(results)
+    axes = study_chart(rows).axes[0]
+    drawn = [line.get_xdata() for line in axes.lines]
+    expected = rows[1].estimates["elbo"]
+    assert expected is not None
+    assert any(len(x) == 2 and np.allclose(x, [expected.low, expected.high]) for x in drawn)
+    assert any(len(x) == 1 and np.allclose(x, expected.mean) for x in drawn)
+    assert "31.52" in [text.get_text() for text in axes.texts]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["diagonal", "full covariance", "IAF, 4 steps"]
+
+
+def test_study_chart_of_one_seed_has_no_interval(results: dict[str, Any]) -> None:
+    for row in results["rows"]:
+        del row["runs"][1:]
+    axes = study_chart(study_rows(results)).axes[0]
+    assert all(np.isnan(line.get_xdata()).all() for line in axes.lines if len(line.get_xdata()) == 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 4), (4, 4)])
+def test_sample_grid_shows_each_pixel(shape: tuple[int, ...]) -> None:
+    images = np.zeros((4, *shape), dtype=np.float32)
+    images[3, ..., 0, 0] = 0.5  # top left of the last tile
+    (board,) = (image.get_array() for image in sample_grids({"": images}).axes[0].images)
+    pixel = board.shape[0] / 9  # two tiles of 4 and a gap of 1
+    corner = board[round(5.5 * pixel), round(5.5 * pixel)]
+    np.testing.assert_allclose(corner, 0.5)
+    np.testing.assert_allclose(board[round(6.5 * pixel), round(6.5 * pixel)], 0)
+    np.testing.assert_allclose(board[round(4.5 * pixel), 0], 1)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 6, 6), ()])
+def test_events_that_are_no_pictures_become_the_rows_of_a_heat_map(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=(7, *shape))
+    figure = sample_grids({"": values})
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), values.reshape(7, -1))
+    png(reconstructions({"a": (values, values + 1)}))
+
+
+def test_reconstruction_rows_are_original_mean_and_error() -> None:
+    x, mean = np.zeros((3, 1, 4, 4)), np.full((3, 1, 4, 4), 0.25)
+    mean[0, 0, 0, 0] = 1.0
+    figure = reconstructions({"run": (x, mean)})
+    axes, bar = figure.axes
+    board = np.asarray(axes.images[0].get_array())
+    middle = [board[round(board.shape[0] * (i + 0.5) / 3), -3] for i in range(3)]
+    np.testing.assert_allclose(middle[0], 0)
+    np.testing.assert_allclose(middle[1], 0.25)
+    assert len(set(middle[2])) == 3  # an error has a colour
+    assert bar.get_ylim() == (0, 1)
+    assert largest_error(x, mean) == 1.0
+
+
+def test_error_of_colours_is_the_mean_over_channels() -> None:
+    x, mean = np.zeros((1, 3, 2, 2)), np.zeros((1, 3, 2, 2))
+    mean[0, 0] = 0.9
+    assert largest_error(x, mean) == pytest.approx(0.3)
+
+
+def test_bytes_and_floats_are_compared_on_one_scale() -> None:
+    x = np.array([[[0, 255], [255, 0]]], dtype=np.uint8)
+    assert largest_error(x, (x / 255).astype(np.float16)) == 0
+
+
+def test_many_series_have_distinct_colours() -> None:
+    assert len(set(colours(7))) == 7
+    assert len(set(colours(20))) == 20
+
+
+def test_png_is_the_same_twice_and_white(results: dict[str, Any]) -> None:
+    first, second = (png(study_chart(study_rows(results))) for _ in range(2))
+    assert first == second
+    assert Image.open(BytesIO(first)).convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_no_pyplot_and_no_model_code_is_imported_by_the_report() -> None:
+    code = (
+        "import sys, flowvae; before = set(sys.modules)\n"
+        "import flowvae.report.page, flowvae.report.pages\n"
+        "new = set(sys.modules) - before\n"
+        "assert 'matplotlib.pyplot' not in new, 'pyplot'\n"
+        "ours = {name for name in new if name.startswith('flowvae.') and not name.startswith('flowvae.report')}\n"
+        "assert not ours, ours\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,147 @@
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowvae.errors import InputError
+from flowvae.report.page import write_report
+
+LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}
+
+
+class Page(HTMLParser):
+    """What a page loads, its text by section, its tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.text: dict[str, str] = {}
+        self.section = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [value or "" for name, value in attributes if name in LOADS]
+        if tag == "section":
+            self.section = dict(attributes)["id"] or ""
+
+    def handle_data(self, data: str) -> None:
+        self.text[self.section] = self.text.get(self.section, "") + data
+
+
+def page(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_page_has_every_section_of_a_complete_run(make_run, tmp_path: Path) -> None:
+    out = write_report([make_run(tmp_path / "iaf")], tmp_path / "new" / "report.html")
+    found = page(out)
+    for section in ("summary", "curves", "samples", "reconstructions", "kl", "provenance", "config"):
+        assert section in found.text
+    assert "missing" not in found.text
+    assert found.tags.count("img") == 4
+    assert "30.00 (0.33)" in found.text["summary"]
+    for said in ("flowvae train mlp-iaf", "0123456789abcdef", "torch 2.6.0", "Some CPU", "ab" * 32, "binarise dynamic"):
+        assert said in found.text["provenance"]
+    assert 'name = "iaf"' in found.text["config"]
+
+
+def test_page_loads_nothing_from_outside(make_run, results: dict[str, Any], tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / row / f"seed-{s}", seed=s) for row in ("diagonal", "iaf") for s in (0, 1)]
+    out = write_report(folders, tmp_path / "report.html", results)
+    html, found = out.read_text(), page(out)
+    for load in found.loads:
+        assert load.startswith(("data:image/png;base64,", "#")), load[:80]
+    assert not {"script", "link", "iframe", "object", "embed"} & set(found.tags)
+    assert "default-src 'none'" in html
+    style = re.sub(r"data:image/png;base64,[\w+/=]+", "", html)
+    assert not re.search(r"url\(|@import|https?:", style)
+    images = re.findall(r"data:image/png;base64,([\w+/=]+)", html)
+    assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
+
+
+def test_unfinished_run_gives_a_page_that_says_what_is_missing(make_run, tmp_path: Path) -> None:
+    without = ("evaluation.json", "samples.npz", "reconstructions.npz", "best.safetensors")
+    folder = make_run(tmp_path / "killed", stop=9, without=without)
+    found = page(write_report([folder], tmp_path / "report.html"))
+    assert found.tags.count("img") == 1  # the curves
+    assert "epochs 10 to 40 of the training" in found.text["missing"]
+    assert f"flowvae evaluate {folder}" in found.text["missing"]
+    for section, said in (
+        ("samples", "No samples yet"),
+        ("reconstructions", "No reconstructions yet"),
+        ("kl", "No KL"),
+    ):
+        assert said in found.text[section]
+
+
+def test_run_of_a_config_alone_gives_a_page(make_run, tmp_path: Path) -> None:
+    without = (
+        "evaluation.json",
+        "samples.npz",
+        "reconstructions.npz",
+        "best.safetensors",
+        "environment.json",
+        "journal.jsonl",
+    )
+    found = page(write_report([make_run(tmp_path / "new", without=without)], tmp_path / "report.html"))
+    assert "img" not in found.tags
+    assert "provenance (environment.json)" in found.text["missing"]
+    assert "No curves yet" in found.text["curves"]
+
+
+def test_hostile_words_stay_words(make_run, results: dict[str, Any], tmp_path: Path) -> None:
+    hostile = '</pre><script>alert("x")</script><img src="https://example.org/x.png">'
+    folder = make_run(tmp_path / "iaf")
+    config = folder / "config.toml"
+    config.write_text(config.read_text() + f"note = '''{hostile}'''\n")
+    results["title"] = results["description"] = results["rows"][0]["label"] = hostile
+    found = page(write_report([folder], tmp_path / "report.html", results))
+    assert "script" not in found.tags
+    assert hostile in found.text["config"]
+    assert hostile in found.text["summary"]
+    assert not any("example.org" in load for load in found.loads)
+
+
+def test_what_runs_share_is_told_once_and_what_differs_in_a_table(make_run, tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / "a", flow="iaf"), make_run(tmp_path / "b", flow="planar", seed=5)]
+    found = page(write_report(folders, tmp_path / "report.html"))
+    assert found.text["provenance"].count("Some CPU") == 1
+    config = found.text["config"]
+    assert "latents.posterior.flow.name" in config.split("a", 1)[1]
+    assert "latents.dim" not in config  # equal in both: only the texts of the configs say it
+
+
+def test_study_shows_its_table_and_one_seed_of_each_row(make_run, results: dict[str, Any], tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / row / f"seed-{s}", seed=s) for row in ("diagonal", "iaf") for s in (0, 1)]
+    found = page(write_report(folders, tmp_path / "report.html", results))
+    assert "−0.59 (0.06)" in found.text["summary"]
+    assert "iaf/seed-1" in found.text["summary"]
+    assert "iaf/seed-0" in found.text["samples"]
+    assert "iaf/seed-1" not in found.text["samples"]
+
+
+def test_study_without_runs_on_this_machine_gives_its_table(results: dict[str, Any], tmp_path: Path) -> None:
+    found = page(write_report([], tmp_path / "report.html", results))
+    assert "31.52 (0.25)" in found.text["summary"]
+    assert found.tags.count("img") == 1
+
+
+def test_nothing_to_report_and_a_folder_to_write_are_refused(make_run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"flowvae report RUN"):
+        write_report([], tmp_path / "report.html")
+    with pytest.raises(InputError, match=r"report\.html"):
+        write_report([make_run(tmp_path / "iaf")], tmp_path)
+    with pytest.raises(InputError, match="no config"):
+        write_report([tmp_path], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (12,), (6, 6)])
+def test_every_kind_of_event_has_its_pictures(make_run, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    folder = make_run(tmp_path / "run", shape=shape, dims=(4, 70, 3))
+    assert page(write_report([folder], tmp_path / "report.html")).tags.count("img") == 4

@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flowvae.errors import InputError
+from flowvae.report.pages import refresh
+
+
+@pytest.fixture
+def root(tmp_path: Path, results: dict[str, Any]) -> Path:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "docs" / "_generated").mkdir(parents=True)
+    (tmp_path / "results" / "digits-demo.json").write_text(json.dumps(results))
+    (tmp_path / "README.md").write_text("# Title\n\n<!-- results:digits-demo -->\nold\n<!-- /results -->\n\nafter\n")
+    return tmp_path
+
+
+def test_block_is_filled_with_table_and_provenance_and_the_rest_is_kept(root: Path) -> None:
+    refresh(root)
+    text = (root / "README.md").read_text()
+    assert text.startswith("# Title\n\n<!-- results:digits-demo -->\n\n| model |")
+    assert text.endswith("\n<!-- /results -->\n\nafter\n")
+    assert "old" not in text
+    assert "| full covariance | 31.52 (0.25) | −0.59 (0.06) \\[−0.84, −0.34\\] |" in text
+    for said in (
+        "`flowvae study run digits-demo`",
+        "commit 0123456789",
+        "torch 2.6.0",
+        "SHA-256 abababababab",
+        "samples 500",
+    ):
+        assert said in text
+    assert "gpu" not in text
+
+
+def test_second_call_changes_nothing(root: Path) -> None:
+    changed = refresh(root)
+    assert changed == [root / "README.md", root / "docs" / "figures" / "digits-demo-rows.png"]
+    assert refresh(root) == []
+
+
+def test_changed_results_change_the_page_and_the_figure(root: Path, results: dict[str, Any]) -> None:
+    refresh(root)
+    results["rows"][1]["runs"][0]["elbo"] = -20.0
+    (root / "results" / "digits-demo.json").write_text(json.dumps(results))
+    assert len(refresh(root)) == 2
+
+
+def test_pictures_and_curves_are_drawn_where_their_files_exist(root: Path) -> None:
+    pixels = (255 * np.random.default_rng(0).random((40, 8, 8))).astype(np.uint8)
+    arrays = {f"{row}/{kind}": pixels for row in ("diagonal", "iaf") for kind in ("samples", "originals", "means")}
+    np.savez(root / "results" / "digits-demo.npz", **arrays)
+    curves = {"iaf": {"0": [[1, -40.0, -41.0, 3.0], [2, -35.0, None, None], [3, -33.0, -35.0, 5.0]]}}
+    (root / "results" / "digits-demo-curves.json").write_text(json.dumps(curves))
+    names = {path.name for path in refresh(root)}
+    assert names == {
+        "README.md",
+        *(f"digits-demo-{kind}.png" for kind in ("rows", "samples", "reconstructions", "curves")),
+    }
+    assert refresh(root) == []
+
+
+def test_docs_are_filled_but_neither_code_nor_generated_pages(root: Path) -> None:
+    block = "<!-- results:digits-demo -->\n<!-- /results -->\n"
+    (root / "docs" / "page.md").write_text(f"text\n\n{block}\n```md\n{block}```\n")
+    (root / "docs" / "_generated" / "copy.md").write_text(block)
+    changed = refresh(root)
+    text = (root / "docs" / "page.md").read_text()
+    assert text.count("| diagonal |") == 1
+    assert text.endswith(f"```md\n{block}```\n")
+    assert root / "docs" / "_generated" / "copy.md" not in changed
+
+
+def test_block_without_results_or_without_end_is_refused_before_anything_is_written(root: Path) -> None:
+    before = (root / "README.md").read_text()
+    (root / "docs" / "a.md").write_text("<!-- results:digit-demo -->\n<!-- /results -->\n")
+    with pytest.raises(InputError, match=r"did you mean 'digits-demo'.*flowvae study run"):
+        refresh(root)
+    (root / "docs" / "a.md").write_text("<!-- results:digits-demo -->\n")
+    with pytest.raises(InputError, match="close the block"):
+        refresh(root)
+    assert (root / "README.md").read_text() == before
+    assert not (root / "docs" / "figures").exists()
