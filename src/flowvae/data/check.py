@@ -84,7 +84,7 @@ def inspect(path: str | Path) -> Inspection:
     rows, count, first = find_missing(parts)
     duplicates, shared = _repeated(parts)
     is_folder = Path(path).expanduser().is_dir()
-    bits = all(are_bits(array) for array in finite)
+    bits = high in (1, 255) and all(are_bits(array, high) for array in finite)
     likelihood, scale, advice = _recommend(low, high, whole, bits, default=255.0 if is_folder else 1.0)
     return Inspection(
         path=str(path),
@@ -135,8 +135,8 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
     if scale is not None and (scale == 1 or (whole and high <= 255)):
         scale = max(scale, default)
         setting = "" if scale == default else f" with --set data.scale={scale:g}"
-        if bits and scale == 1:
-            return "bernoulli", scale, "bernoulli: values are bits"
+        if bits:
+            return "bernoulli", scale, f"bernoulli{setting}: values are bits"
         draw = "add --set data.binarise=dynamic to draw bits with them as probabilities"
         return "bernoulli", scale, f"bernoulli{setting}: values are intensities; {draw}"
     fitting = _accepting("real")

@@ -1,0 +1,161 @@
+"""What is said about a file before training, and about data that a likelihood cannot take."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flowvae import registry
+from flowvae.data import inspect, load_data, require_support
+from flowvae.errors import InputError
+
+
+def save(tmp_path: Path, values: np.ndarray) -> Path:
+    np.save(tmp_path / "my.npy", values)
+    return tmp_path / "my.npy"
+
+
+def test_shape_type_and_range_are_those_of_the_file(tmp_path: Path) -> None:
+    found = inspect(save(tmp_path, np.array([[0, 300], [7, -5], [1, 2]], dtype=np.int16)))
+    assert found.shapes == {"train": (3, 2)}
+    assert (found.dtype, found.minimum, found.maximum, found.whole) == ("int16", -5, 300, True)
+    assert (found.missing, found.duplicates, found.labels) == (0, 0, False)
+
+
+def test_missing_values_are_counted_and_kept_out_of_the_range(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 30).reshape(10, 3)
+    values[4, 0] = values[4, 2] = np.nan
+    values[8, 1] = -np.inf
+    found = inspect(save(tmp_path, values))
+    assert (found.missing, found.missing_rows, found.first_missing) == (3, 2, "row 4")
+    assert (found.minimum, found.maximum) == (0, 1)
+    assert "missing     3 values in 2 rows, the first in row 4" in found.lines()
+
+
+def test_a_file_of_nothing_but_nan_is_described(tmp_path: Path) -> None:
+    found = inspect(save(tmp_path, np.full((3, 2), np.nan)))
+    assert (found.likelihood, found.missing, found.duplicates) == (None, 6, 2)
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["minimum"] is None
+
+
+def test_duplicates_are_counted_within_and_between_parts(tmp_path: Path) -> None:
+    train, test = np.eye(6)[[0, 1, 1, 1, 2]], np.eye(6)[[2, 3, 3]]
+    np.savez(tmp_path / "my.npz", train=train, test=test, train_labels=np.arange(5))
+    found = inspect(tmp_path / "my.npz")
+    assert (found.duplicates, found.shared) == (4, 1)
+    assert found.labels
+    assert "duplicates  4 rows repeat an earlier one, 1 of them one of another part" in found.lines()
+    assert "shape       train (5, 6), test (3, 6), with labels" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("values", "likelihood", "scale", "words"),
+    [
+        ([[0, 1], [1, 1]], "bernoulli", 1, "bernoulli: values are bits"),
+        ([[0, 0.25], [0.5, 1]], "bernoulli", 1, "bernoulli: values are intensities; add --set data.binarise=dynamic"),
+        ([[0, 255], [17, 1]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are intensities"),
+        ([[0, 255], [255, 0]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are bits"),
+        ([[0, 201], [17, 1]], "bernoulli", 255, "--set data.scale=255"),
+        ([[0, 16], [8, 1]], "bernoulli", 16, "--set data.scale=16"),
+    ],
+)
+def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str, scale: float, words: str) -> None:
+    path = save(tmp_path, np.array(values * 5))
+    found = inspect(path)
+    assert (found.likelihood, found.scale) == (likelihood, scale)
+    assert words in found.advice
+    accepts = registry.component("likelihood", likelihood).accepts
+    require_support(load_data(path, scale=found.scale), likelihood, accepts)
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        ([[-1.5, 2.5]], r"rescale the file by (x - -1.5) / 4"),
+        ([[0.0, 37.21234]], "use --set data.scale=37.22"),
+        ([[0, 4095, 7]], "use --set data.scale=4095"),
+    ],
+)
+def test_real_values_want_a_density_of_them(tmp_path: Path, values: list, remedy: str, no_real: None) -> None:
+    path = save(tmp_path, np.array(values * 5))
+    found = inspect(path)
+    assert found.likelihood is None
+    assert found.advice == f"none fits: values are real, as a Gaussian has them; for bernoulli {remedy}"
+    if "scale=" in remedy:
+        assert load_data(path, scale=float(remedy.partition("scale=")[2])).support == "unit"
+
+
+@pytest.fixture
+def no_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry whose only likelihood is that of bits."""
+    bernoulli = registry.component("likelihood", "bernoulli")
+    monkeypatch.setitem(registry._components, "likelihood", {"bernoulli": bernoulli})
+
+
+@pytest.fixture
+def gaussian(monkeypatch: pytest.MonkeyPatch, no_real: None) -> None:
+    """A registry with one likelihood of real values, as a later file would bring it."""
+    monkeypatch.setitem(registry._components, "likelihood", dict(registry._components["likelihood"]))
+
+    @registry.register("likelihood", "gaussian")
+    class Gaussian:
+        accepts = ("unit", "real")
+
+
+def test_a_likelihood_of_real_values_is_recommended_once_there_is_one(tmp_path: Path, gaussian: None) -> None:
+    found = inspect(save(tmp_path, np.array([[-1.5, 2.5]] * 5)))
+    assert (found.likelihood, found.advice) == ("gaussian", "gaussian: values are real")
+
+
+def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:
+    for place in range(3):
+        Image.fromarray(np.full((4, 4), 50 * place, dtype=np.uint8)).save(tmp_path / f"{place}.png")
+    found = inspect(tmp_path)
+    assert (found.likelihood, found.scale) == ("bernoulli", 255)
+    assert "--set data.scale" not in found.advice
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a file or a folder; got 'nowhere.npz', which does not exist"):
+        inspect("nowhere.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([[0, 255]], {}, r"^expected values in \[0, 1\] for 'bernoulli'; got \[0, 255\]: use --set data.scale=255$"),
+        ([[0, 255]], {"scale": 16}, r"got \[0, 15.9375\]: use --set data.scale=255$"),
+        ([[-1.0, 1.0]], {}, r"got \[-1, 1\]: rescale the file by \(x - -1\) / 2$"),
+        ([[0.5, 3.0]], {}, r"got \[0.5, 3\]: use --set data.scale=3$"),
+    ],
+)
+def test_data_that_contradict_the_likelihood_are_refused(
+    tmp_path: Path, values: list, options: dict, message: str, no_real: None
+) -> None:
+    data = load_data(save(tmp_path, np.array(values * 5)), **options)
+    with pytest.raises(InputError, match=message):
+        require_support(data, "bernoulli", ("binary", "unit"))
+
+
+def test_another_likelihood_is_a_remedy_too(tmp_path: Path, gaussian: None) -> None:
+    data = load_data(save(tmp_path, np.array([[0, 255]] * 5)))
+    with pytest.raises(InputError, match=r"use --set data.scale=255 or use --set likelihood.name=gaussian"):
+        require_support(data, "bernoulli", ("binary", "unit"))
+
+
+def test_bits_are_no_real_values(no_real: None) -> None:
+    message = "expected real values for 'gaussian'; got bits .data.binarise=dynamic.: use --set data.binarise=none"
+    with pytest.raises(InputError, match=message):
+        require_support(load_data("digits"), "gaussian", ("real",))
+
+
+def test_grey_values_are_no_bits(no_real: None) -> None:
+    with pytest.raises(InputError, match=r"expected bits for 'ising'; got \[0, 1\]: use --set data.binarise=dynamic"):
+        require_support(load_data("digits", binarise="none"), "ising", ("binary",))
+
+
+@pytest.mark.parametrize("binarise", ["dynamic", "static-seeded", "threshold", "none"])
+def test_digits_suit_the_bernoulli_likelihood(binarise: str) -> None:
+    require_support(load_data("digits", binarise=binarise), "bernoulli", ("binary", "unit"))

@@ -1,0 +1,96 @@
+"""Folders of PNG files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flowvae.data import load_data
+from flowvae.errors import InputError
+
+
+def save(folder: Path, *images: np.ndarray) -> None:
+    for place, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{place:03}.png")
+
+
+def some(n: int, *shape: int) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (n, *shape)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("shape", "event"), [((6, 4), (1, 6, 4)), ((6, 4, 3), (3, 6, 4))])
+def test_images_come_back_bit_for_bit_and_scaled_by_255(tmp_path: Path, shape: tuple, event: tuple) -> None:
+    images = some(10, *shape)
+    save(tmp_path, *images)
+    (tmp_path / "notes.txt").write_text("not an image")
+    data = load_data(tmp_path)
+    assert data.event_shape == event
+    assert [len(split) for split in data.splits.values()] == [8, 1, 1]
+    channels_first = images[:, None] if len(shape) == 2 else np.moveaxis(images, 3, 1)
+    expected = {image.tobytes() for image in channels_first}
+    assert {row.numpy().tobytes() for split in data.splits.values() for row in split.values} == expected
+    assert torch.equal(data.train.batch(torch.tensor([0])), data.train.values[:1].float() / 255)
+    assert data.support == "unit"
+
+
+def test_a_palette_is_read_as_its_colours(tmp_path: Path) -> None:
+    image = Image.fromarray(some(1, 4, 4, 3)[0]).quantize(4)
+    for place in range(3):
+        image.save(tmp_path / f"{place}.png")
+    data = load_data(tmp_path)
+    assert np.array_equal(data.train.values[0].numpy(), np.moveaxis(np.asarray(image.convert("RGB")), 2, 0))
+
+
+def test_black_and_white_is_binary(tmp_path: Path) -> None:
+    for place in range(3):
+        Image.fromarray(np.eye(4) > 0).save(tmp_path / f"{place}.png")
+    data = load_data(tmp_path)
+    assert data.support == "binary"
+    assert torch.equal(data.train.batch(torch.tensor([0]))[0, 0], torch.eye(4))
+
+
+def test_the_first_image_that_differs_is_named(tmp_path: Path) -> None:
+    save(tmp_path, *some(3, 6, 4), some(1, 5, 4)[0], some(1, 9, 9)[0])
+    with pytest.raises(InputError, match=r"expected images like 000.png, 4 x 6 grey; got 003.png, 4 x 5 grey: crop"):
+        load_data(tmp_path)
+
+
+def test_grey_among_colours_is_named(tmp_path: Path) -> None:
+    save(tmp_path, *some(3, 6, 4, 3), some(1, 6, 4)[0])
+    with pytest.raises(InputError, match=r"expected images like 000.png, 4 x 6 RGB; got 003.png, 4 x 6 grey"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "kind"),
+    [
+        (Image.fromarray(some(1, 6, 4, 4)[0]), {}, "RGBA"),
+        (Image.fromarray(some(1, 6, 4)[0].astype(np.uint16) * 200), {}, "I;16"),
+        (Image.fromarray(some(1, 6, 4)[0]), {"transparency": 0}, "L with transparency"),
+    ],
+)
+def test_transparency_and_16_bits_are_not_dropped_in_silence(
+    tmp_path: Path, image: Image.Image, options: dict, kind: str
+) -> None:
+    image.save(tmp_path / "a.png", **options)
+    with pytest.raises(InputError, match=f"expected 8-bit grey or RGB images; got a.png, which is {kind}"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("cut", [0, 20, 60])
+def test_a_broken_image_is_named(tmp_path: Path, cut: int) -> None:
+    save(tmp_path, *some(3, 16, 16))
+    broken = tmp_path / "001.png"
+    broken.write_bytes(broken.read_bytes()[:cut])
+    with pytest.raises(InputError, match=r"expected a PNG image; got 001.png, which cannot be read"):
+        load_data(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected .png files in the folder .*; got nothing"):
+        load_data(tmp_path)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(InputError, match=r"got photo.jpg: check the path, or convert them"):
+        load_data(tmp_path)
