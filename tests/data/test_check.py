@@ -73,7 +73,7 @@ def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str
 @pytest.mark.parametrize(
     ("values", "remedy"),
     [
-        ([[-1.5, 2.5]], r"rescale the file by (x - -1.5) / 4"),
+        ([[-1.5, 2.5]], "rescale the file by (x - min) / (max - min)"),
         ([[0.0, 37.21234]], "use --set data.scale=37.22"),
         ([[0, 4095, 7]], "use --set data.scale=4095"),
     ],
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     [
         ([[0, 255]], {}, r"^expected values in \[0, 1\] for 'bernoulli'; got \[0, 255\]: use --set data.scale=255$"),
         ([[0, 255]], {"scale": 16}, r"got \[0, 15.9375\]: use --set data.scale=255$"),
-        ([[-1.0, 1.0]], {}, r"got \[-1, 1\]: rescale the file by \(x - -1\) / 2$"),
+        ([[-1.0, 1.0]], {}, r"got \[-1, 1\]: rescale the file by \(x - min\) / \(max - min\)$"),
         ([[0.5, 3.0]], {}, r"got \[0.5, 3\]: use --set data.scale=3$"),
     ],
 )

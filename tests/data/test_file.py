@@ -221,7 +221,7 @@ def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
         ),
         (
             np.array([[-1.0, 1.5]] * 5),
-            r"got \[-1, 1.5\]: rescale the file by \(x - -1\) / 2.5, or --set data.binarise=none",
+            r"got \[-1, 1.5\]: rescale the file by \(x - min\) / \(max - min\), or --set data.binarise=none",
         ),
     ],
 )

@@ -63,7 +63,7 @@ def rescaling(low: float, high: float, whole: bool) -> str:
     """
     scale = fitting_scale(low, high, whole)
     if scale is None:
-        return f"rescale the file by (x - {low:.6g}) / {high - low:.6g}"
+        return "rescale the file by (x - min) / (max - min)"
     return f"use --set data.scale={scale:.10g}"
 
 
