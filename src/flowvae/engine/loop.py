@@ -264,9 +264,9 @@ class Loop:
     def save(self) -> None:
         """Write weights and checkpoint; the checkpoint last, so that it never speaks of a file that is not there."""
         self.saved = time.perf_counter()
+        self.state.seconds = self.watch.lap(training=True)
         if self.folder is None:
             return
-        self.state.seconds = self.watch.lap(training=True)
         if self.state.best_weights is not None and not self.best_on_file:
             save_weights(self.folder.weights("best"), self.state.best_weights)
             self.best_on_file = True

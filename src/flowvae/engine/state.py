@@ -74,8 +74,8 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
             raise InputError(f"expected a checkpoint of format {FORMAT}; got another in {str(path)!r}: start a new run")
         return State(**content.pop("state")), content
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"expected a checkpoint; got {str(path)!r} ({reason}): start a new run") from None
+        kind = type(error).__name__  # torch's own words advise to run the file's code
+        raise InputError(f"expected a checkpoint; got {str(path)!r}, no such ({kind}): start a new run") from None
 
 
 def _fields(state: State) -> dict[str, Any]:

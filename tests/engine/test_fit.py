@@ -1,0 +1,187 @@
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from flowvae.engine import fit, load, read_journal
+from flowvae.errors import InputError
+from flowvae.model import build_model
+
+
+def same_weights(a, b):
+    return all(x.equal(y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def validations(fitted):
+    return [record["elbo"] for record in fitted.history if record["kind"] == "validation"]
+
+
+def test_it_learns_and_holds_the_best_weights(data, build):
+    fitted = fit(build(), data, epochs=30, optimiser={"lr": 0.03}, quiet=True)
+    bounds = validations(fitted)
+    assert len(bounds) == 30
+    assert bounds[-1] > bounds[0] + 2
+    assert fitted.history[-1]["rate"] > 1
+    assert fitted.seconds > 0
+    assert fitted.best_elbo == max(bounds)
+    assert fitted.best_epoch == bounds.index(max(bounds)) + 1
+    assert not fitted.model.training
+
+
+def test_training_and_validation_are_on_one_scale_whatever_the_objective(data, build):
+    fitted = fit(build(), data, epochs=1, objective={"beta": 0.0}, optimiser={"lr": 1e-9}, log_every=9, quiet=True)
+    train, validation = (next(r for r in fitted.history if r["kind"] == kind) for kind in ("train", "validation"))
+    assert train["loss"] == pytest.approx(train["distortion"])
+    for record in (train, validation):
+        assert record["elbo"] == pytest.approx(-(record["distortion"] + record["rate"]), rel=1e-5)
+    assert train["elbo"] == pytest.approx(validation["elbo"], abs=1.0)
+    assert sum(validation["kl"]) == pytest.approx(validation["rate"], rel=1e-5)
+
+
+def test_the_seed_decides_and_the_caller_s_generator_is_left_alone(data, build):
+    first = fit(build(), data, epochs=2, quiet=True)
+    torch.randn(10)
+    second = fit(build(), data, epochs=2, quiet=True)
+    other = fit(build(), data, epochs=2, seed=1, quiet=True)
+    assert same_weights(first.model, second.model)
+    assert not same_weights(first.model, other.model)
+    before = torch.get_rng_state()
+    fit(second.model, data, epochs=1, quiet=True)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_how_often_it_validates_does_not_change_the_training(data, build):
+    often = fit(build(), data, epochs=4, quiet=True)
+    once = fit(build(), data, epochs=4, validate_every=4, quiet=True)
+    assert len(validations(once)) == 1
+    assert validations(once)[0] == validations(often)[-1]
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(data, build, tmp_path):
+    plain = fit(build(), data, epochs=3, run=tmp_path / "plain", quiet=True)
+    averaged = fit(build(), data, epochs=3, ema=0.99, run=tmp_path / "ema", quiet=True)
+    assert validations(plain) != validations(averaged)
+    checkpoint = torch.load(tmp_path / "ema" / "checkpoint.pt", weights_only=True)
+    own, average = checkpoint["model"], checkpoint["average"]["values"]
+    assert all(own[name].equal(value) for name, value in load(tmp_path / "plain", "last").state_dict().items())
+    last = load(tmp_path / "ema", "last").state_dict()
+    assert all(last[name].equal(value) for name, value in average.items())
+    assert not any(own[name].equal(value) for name, value in average.items())
+
+
+def test_clipping_bounds_the_step_of_plain_descent(data, build):
+    free = fit(build(), data, epochs=1, quiet=True)
+    clipped = fit(build(), data, epochs=1, clip=1e-3, optimiser={"eps": 1.0}, quiet=True)
+    start = build().state_dict()
+
+    def distance(fitted):
+        return sum(float((value - start[name]).square().sum()) for name, value in fitted.model.state_dict().items())
+
+    assert distance(clipped) < 1e-4 * distance(free)
+
+
+def test_patience_ends_the_run_early(data, build):
+    fitted = fit(build(), data, epochs=50, patience=3, optimiser={"lr": 1e-12}, schedule="constant", quiet=True)
+    bounds = validations(fitted)
+    stale = len(bounds) - 1 - bounds.index(max(bounds))
+    assert (fitted.epochs, stale) == (len(bounds), 3)
+    assert fitted.epochs < 50
+    assert any("no better bound" in record.get("message", "") for record in fitted.history)
+
+
+def test_warm_up_and_schedule_follow_their_clocks(data, build):
+    phases = [{"epochs": 2}, {"epochs": 2}, {"epochs": 2, "reset": True, "optimiser": {"lr": 0.01}}]
+    fitted = fit(
+        build(), data, phases=phases, log_every=9, objective={"warmup": 4}, schedule={"name": "cosine"}, quiet=True
+    )
+    lines = [record for record in fitted.history if record["kind"] == "train"]
+    assert [line["phase"] for line in lines] == [0, 0, 1, 1, 2, 2]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert [line["beta"] for line in lines] == pytest.approx([n / 36 for n in (8, 17, 26, 35, 8, 17)])
+    rates = [line["lr"] for line in lines]
+    assert rates[:2] == pytest.approx(rates[2:4])
+    assert [10 * rate for rate in rates[:2]] == pytest.approx(rates[4:])
+
+
+def test_a_frozen_part_stands_still_and_a_reset_part_starts_again(data, build, tmp_path):
+    start = build().state_dict()
+    phases = [{"epochs": 2}, {"epochs": 1, "freeze": "encoder", "reset": True, "optimiser": {"lr": 1e-12}}]
+    model = build()
+    fit(model, data, phases=phases, ema=0.9, run=tmp_path / "run", quiet=True)
+    first = fit(build(), data, phases=phases[:1], ema=0.9, run=tmp_path / "first", quiet=True)
+    trained = torch.load(tmp_path / "first" / "checkpoint.pt", weights_only=True)["model"]
+    assert first.epochs == 2
+    for name, value in load(tmp_path / "run", "last").state_dict().items():
+        expected = trained if name.startswith("encoder.") else start
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-8, msg=name)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it(data, build):
+    small = replace(data, train=data.train.take(50))
+    fitted = fit(build(), small, epochs=2, quiet=True)
+    assert fitted.steps == 2
+    assert "50 data, not 128" in fitted.history[0]["message"]
+
+
+def test_the_folder_says_how_the_run_was_made(data, build, tmp_path):
+    run = tmp_path / "runs" / "a"
+    fitted = fit(build(), data, epochs=2, run=run, seed=3, tables={"evaluation": {"samples": 7}}, quiet=True)
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert config["seed"] == 3
+    assert config["training"]["epochs"] == 2
+    assert config["latents"]["posterior"]["flow"]["name"] == "iaf"
+    assert config["objective"]["name"] == "elbo"
+    assert config["data"]["binarise"] == "dynamic"
+    assert config["evaluation"] == {"samples": 7}
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["data"]["digest"] == data.digest
+    assert environment["data"]["event_shape"] == [1, 8, 8]
+    assert read_journal(run / "journal.jsonl") == fitted.history
+    assert same_weights(load(run), fitted.model)
+    names = {"config.toml", "environment.json", "journal.jsonl", "checkpoint.pt"}
+    names |= {f"{which}.safetensors" for which in ("initial", "best", "last")}
+    assert {path.name for path in run.iterdir()} == names
+
+
+def test_a_config_is_a_recipe_of_the_same_run(data, build, tmp_path):
+    first = fit(build(), data, epochs=2, clip=5.0, run=tmp_path / "a", quiet=True)
+    config = tomllib.loads((tmp_path / "a" / "config.toml").read_text())
+    parts = {part: config[part] for part in ("objective", "optimiser", "schedule")}
+    again = fit(build(), data, seed=config["seed"], **config["training"], **parts, run=tmp_path / "b", quiet=True)
+    assert same_weights(first.model, again.model)
+
+
+def test_a_finished_run_returns_at_once(data, build, tmp_path):
+    first = fit(build(), data, epochs=2, run=tmp_path / "run", quiet=True)
+    again = fit(build(), data, epochs=2, run=tmp_path / "run", resume=True, quiet=True)
+    assert same_weights(first.model, again.model)
+    assert again.history == first.history
+    assert (again.best_elbo, again.steps) == (first.best_elbo, first.steps)
+
+
+def test_what_does_not_fit_is_refused_with_its_remedy(data, build, tmp_path):
+    fit(build(), data, epochs=1, run=tmp_path / "run", quiet=True)
+    with pytest.raises(InputError, match=r"expected an empty folder.*resume it"):
+        fit(build(), data, epochs=1, run=tmp_path / "run", quiet=True)
+    with pytest.raises(InputError, match=r"expected training\.epochs = 1 as in the run .*; got 2"):
+        fit(build(), data, epochs=2, run=tmp_path / "run", resume=True, quiet=True)
+    with pytest.raises(InputError, match=r"expected optimiser\.lr = 0\.001"):
+        fit(build(), data, epochs=1, optimiser={"lr": 0.1}, run=tmp_path / "run", resume=True, quiet=True)
+    with pytest.raises(InputError, match=r"training\.epoch: no such option; did you mean 'epochs'\?"):
+        fit(build(), data, epoch=1, quiet=True)
+    with pytest.raises(InputError, match=r"training\.batch_size: expected greater than or equal to 1; got 0"):
+        fit(build(), data, epochs=1, batch_size=0, quiet=True)
+    with pytest.raises(InputError, match=r"the sum over the phases, 3"):
+        fit(build(), data, epochs=4, phases=[{"epochs": 3}], quiet=True)
+    with pytest.raises(InputError, match=r"freeze: .*'encode'; did you mean 'encoder"):
+        fit(build(), data, phases=[{"epochs": 1, "freeze": ["encode"]}], quiet=True)
+    with pytest.raises(InputError, match="expected data of shape"):
+        fit(build_model({}, (5,)), data, epochs=1, quiet=True)
+    with pytest.raises(InputError, match="no config.toml"):
+        load(tmp_path)
+    real = replace(data, support="real")
+    with pytest.raises(InputError, match=r"expected values in \[0, 1\]"):
+        fit(build(), real, epochs=1, quiet=True)

@@ -1,0 +1,40 @@
+import json
+
+from flowvae.engine import read_journal
+from flowvae.engine.journal import Journal
+
+
+def test_lines_are_json_and_memory_agrees_with_the_file(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.write("train", step=1, loss=0.5)
+    journal.write("validation", elbo=float("nan"), kl=[1.0, float("inf")])
+    journal.close()
+    lines = [json.loads(line, parse_constant=lambda name: 1 / 0) for line in path.read_text().splitlines()]
+    assert lines == journal.records == read_journal(path)
+    assert lines[1] == {"kind": "validation", "elbo": None, "kl": [1.0, None]}
+    assert journal.length == path.stat().st_size
+
+
+def test_resumed_at_a_length_it_forgets_what_came_after(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.write("train", step=1)
+    kept = journal.length
+    journal.write("train", step=2)
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-3])  # killed while writing
+    assert [record["step"] for record in read_journal(path)] == [1]
+    again = Journal(path, kept)
+    again.write("train", step=3)
+    again.close()
+    assert [record["step"] for record in read_journal(path)] == [1, 3]
+    assert [record["step"] for record in again.records] == [1, 3]
+
+
+def test_without_a_path_it_is_in_memory():
+    journal = Journal()
+    journal.write("event", message="hello")
+    journal.sync()
+    journal.close()
+    assert journal.records == [{"kind": "event", "message": "hello"}]

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch import nn
+
+from flowvae import registry
+from flowvae.engine.optim import carry_over, gradient_norm, set_rate
+from flowvae.errors import InputError
+
+OPTIONS = {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1}
+TORCH = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax}
+
+
+def trained(optimiser_of, steps: int = 20):
+    torch.manual_seed(0)
+    net = nn.Linear(5, 3)
+    optimiser = optimiser_of(list(net.parameters()))
+    for _ in range(steps):
+        optimiser.zero_grad()
+        (net(torch.randn(7, 5)) ** 2).sum().backward()
+        optimiser.step()
+    return net.weight.detach()
+
+
+@pytest.mark.parametrize("name", sorted(TORCH))
+def test_equals_torch_s_plain_implementation(name):
+    ours = trained(lambda p: registry.build("optimiser", {"name": name, **OPTIONS}, p))
+    plain = trained(lambda p: TORCH[name](p, **OPTIONS, foreach=False))
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_is_one_fused_kernel_on_the_cpu(name):
+    assert registry.build("optimiser", name, [torch.ones(2, requires_grad=True)]).defaults["fused"]
+
+
+def test_options_out_of_range_are_refused():
+    with pytest.raises(InputError, match=r"optimiser\.lr: expected greater than 0; got -1"):
+        registry.resolve("optimiser", {"name": "adam", "lr": -1})
+
+
+def test_moments_carry_over_to_shared_parameters_only():
+    shared, left, new = (torch.ones(2, requires_grad=True) for _ in range(3))
+    first = registry.build("optimiser", "adam", [shared, left])
+    (shared.sum() + left.sum()).backward()
+    first.step()
+    second = registry.build("optimiser", "adam", [shared, new])
+    carry_over(first, second)
+    assert second.state[shared]["exp_avg"].tolist() == first.state[shared]["exp_avg"].tolist()
+    assert new not in second.state
+    assert left not in second.state
+    third = registry.build("optimiser", "adamax", [shared])
+    carry_over(first, third)
+    assert not third.state
+
+
+def test_rate_is_a_factor_on_the_configured_one_however_often_it_is_set():
+    optimiser = registry.build("optimiser", {"name": "adam", "lr": 0.2}, [torch.ones(1, requires_grad=True)])
+    set_rate(optimiser, 0.1)
+    assert set_rate(optimiser, 0.5) == pytest.approx(0.1)
+
+
+def test_gradient_norm_is_global_and_shows_what_is_not_finite():
+    a, b = torch.zeros(2, 3, requires_grad=True), torch.zeros(4, requires_grad=True)
+    a.grad, b.grad = torch.randn(3, 2).T, torch.randn(4)
+    expected = torch.cat([a.grad.flatten(), b.grad]).norm()
+    torch.testing.assert_close(gradient_norm([a, b]), expected)
+    for value in (float("nan"), float("inf")):
+        b.grad[1] = value
+        assert not torch.isfinite(gradient_norm([a, b]))
