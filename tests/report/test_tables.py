@@ -32,7 +32,7 @@ def test_row_shows_mean_error_and_paired_difference(results: dict[str, Any]) -> 
 
 def test_bounds_are_shown_as_costs_and_published_ones_too(results: dict[str, Any]) -> None:
     row = cells(results, "full covariance")
-    assert row["published −ELBO / −log p(x)"] == "82.02 (0.08) /\n79.77"
+    assert row["published −ELBO, −log p(x)"] == "82.02 (0.08),\n79.77"
     assert row["source"] == "Kingma et al. 2016; dynamic; K = 128; other data"
 
 
@@ -40,7 +40,7 @@ def test_published_figure_without_binarisation_says_so(results: dict[str, Any]) 
     results["rows"][1]["published"] = {"elbo": -79.09, "source": "Somebody 2020"}
     row = cells(results, "full covariance")
     assert row["source"] == "Somebody 2020; binarisation not stated"
-    assert row["published −ELBO / −log p(x)"] == "79.09 /\n–"
+    assert row["published −ELBO, −log p(x)"] == "79.09,\n–"
 
 
 def test_missing_seed_leaves_the_pair_out(results: dict[str, Any]) -> None:

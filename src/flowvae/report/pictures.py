@@ -57,7 +57,7 @@ def reconstructions(
     if any(as_images(x) is None for x, _ in panels.values()):
         return _reconstructed_rows(panels, worst, width)
     boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
-    heights = [(width - 1.6) * board.shape[0] / board.shape[1] + 0.3 * bool(label) for label, board in boards.items()]
+    heights = [(width - 1.6) * board.shape[0] / board.shape[1] + 0.42 * bool(label) for label, board in boards.items()]
     figure = canvas(width, 0.12 + sum(heights))
     every = list(figure.subplots(len(boards), 1, squeeze=False)[:, 0])
     for axes, (label, board) in zip(every, boards.items(), strict=True):

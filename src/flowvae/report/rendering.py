@@ -57,11 +57,11 @@ class Table:
             show_lines=any(len(stack) > 1 for stack in stacks),
         )
         for stack in stacks:
-            columns = [self.columns[i] for i in stack]
+            figures = [row[i] for row in self.rows for i in stack if self.columns[i].numeric]
             table.add_column(
-                Text("\n".join(column.title for column in columns)),
-                justify="right" if columns[0].numeric else "left",
-                no_wrap=all(column.numeric for column in columns),
+                Text("\n".join(self.columns[i].title for i in stack)),
+                justify="right" if self.columns[stack[0]].numeric else "left",
+                min_width=max((len(line) for cell in figures for line in cell.splitlines()), default=None),
             )
         for row in self.rows:
             table.add_row(*(Text("\n".join(row[i] for i in stack if row[i])) for stack in stacks))

@@ -104,7 +104,7 @@ def study_table(results: Mapping[str, Any]) -> Table:
     for name in names:
         columns += [Column(metric(name).title), Column("difference\nto first row", below=True)]
     columns += [Column("binarisation", numeric=False), Column("K", below=True), Column("seeds", below=True)]
-    columns += [Column("published\n" + " /\n".join(metric(name).title for name in names))]
+    columns += [Column("published\n" + ",\n".join(metric(name).title for name in names))]
     columns += [Column("source", numeric=False, below=True)]
     cells = []
     for row in rows:
@@ -190,7 +190,7 @@ def _published(published: Mapping[str, Any], names: Sequence[str]) -> tuple[str,
         details.append(f"K = {published['samples']}")
     if "note" in published:
         details.append(str(published["note"]))
-    return " /\n".join(figures), "; ".join(details)
+    return ",\n".join(figures), "; ".join(details)
 
 
 def _study_caption(rows: Sequence[StudyRow], names: Sequence[str]) -> str:
