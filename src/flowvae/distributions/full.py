@@ -48,7 +48,8 @@ class FullNormal(Reparameterised):
         return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.loc + (self.scale_tril @ eps[..., None])[..., 0]
+        # a sum, not a matrix product: autocast would run that in half precision, and log q would be that of another z
+        z = self.loc + (self.scale_tril * eps[..., None, :]).sum(-1)
         return z, -0.5 * eps.square().sum(-1) - self._log_det - HALF_LOG_2PI * eps.shape[-1]
 
     def log_prob(self, value: Tensor) -> Tensor:
