@@ -11,7 +11,10 @@ Shape = torch.Size | list[int] | tuple[int, ...]
 NO_SHAPE = torch.Size()
 
 Noise = Callable[[torch.Size], Tensor]
-"""Draws standard-normal noise of a shape; given explicitly where results must not depend on batches or processes."""
+"""Draws standard-normal noise of a shape; given explicitly where results must not depend on batches or processes.
+
+It may be drawn on any device and in any type: it is moved to the distribution's.
+"""
 
 
 class Reparameterised(Distribution, ABC):
@@ -34,7 +37,7 @@ class Reparameterised(Distribution, ABC):
     def rsample_and_log_prob(self, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """One draw of shape batch + event, and its log-density of shape batch."""
         shape = self.batch_shape + self.event_shape
-        return self.from_noise(noise(shape) if noise else self._standard_normal(shape))
+        return self.from_noise(noise(shape).to(self.like) if noise else self._standard_normal(shape))
 
     def rsample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         return self.from_noise(self._standard_normal(self._extended_shape(torch.Size(sample_shape))))[0]
