@@ -1,5 +1,6 @@
 """One autoregressive bijection with three updates: gated, affine, constant sigma."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,8 +38,10 @@ class Gated:
         return m + gate * (x - m), logsigmoid(s + self.bias)
 
     def inverse(self, y: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        # 1/g = 1 + exp(-(s + bias)); written around m so that y = m gives x = m exactly
-        return m + (y - m) * (1 + torch.exp(-(s + self.bias)))
+        # 1/g = 1 + exp(-(s + bias)); written around m so that y = m gives x = m exactly. A gate so small that rounding
+        # has lost x is as good as closed, and bounding it keeps gradients finite
+        closed = 0.25 * math.log(torch.finfo(s.dtype).max)
+        return m + (y - m) * (1 + torch.exp(-(s + self.bias).clamp(min=-closed)))
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,10 @@ class Autoregressive(Transform):
 
     def _inverse(self, y: Tensor) -> Tensor:
         x = y
+        # until their pass comes, later coordinates may run away; the masks multiply them by 0, which infinity survives
+        bound = torch.finfo(y.dtype).max ** 0.25
         for _ in range(y.shape[-1]):
-            previous, x = x, self.update.inverse(y, *self.net(x))
+            previous, x = x, self.update.inverse(y, *self.net(x.clamp(-bound, bound)))
             if torch.equal(x, previous):
                 break
         return x
