@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from flowvae.transforms.base import Transform
 
@@ -31,7 +30,7 @@ class PlanarTransform(Transform):
         dot = (w * u).sum(-1)
         limits = torch.finfo(w.dtype)
         # rounding may reach -1; u is built from the clamped value, so map and log-determinant stay exact
-        self.dot = (softplus(dot + math.log(math.e - 1)) - 1).clamp(min=4 * limits.eps - 1)
+        self.dot = above_minus_one(dot).clamp(min=4 * limits.eps - 1)
         self.u = u + ((self.dot - dot) / (w.square().sum(-1) + limits.tiny))[..., None] * w
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,3 +46,12 @@ class PlanarTransform(Transform):
             above = middle + self.dot * torch.tanh(middle) > target
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         return y - self.u * torch.tanh((low + high) / 2)[..., None]
+
+
+def above_minus_one(a: Tensor) -> Tensor:
+    """m(a) = softplus(a + c) - 1 with c = log(e - 1), to full relative precision about its root at 0.
+
+    Written log(1 + (1 - 1/e)(e^a - 1)): the difference of 1s would be divided by |w|^2, however small w is.
+    """
+    bend = a.clamp(max=40)  # beyond, m is a straight line to the last bit
+    return torch.log1p((1 - 1 / math.e) * torch.expm1(bend)) + (a - bend)
