@@ -99,5 +99,5 @@ class Diagonal(Family):
 
 
 def positive(s: Tensor) -> Tensor:
-    """softplus(s + log(e - 1)) kept above the smallest normal number: 1 at s = 0 and strictly positive everywhere."""
+    """softplus(s + log(e - 1)) bounded away from 0, so that even the variance is a normal number: 1 at s = 0."""
     return softplus(s + math.log(math.e - 1)).clamp(min=torch.finfo(s.dtype).tiny ** 0.25)
