@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -75,6 +75,8 @@ def register(kind: str, name: str) -> Callable[[C], C]:
         raise InputError(f"expected a kind of component; got {kind!r}{nearest(kind, PACKAGES)}")
 
     def add(component: C) -> C:
+        if not component.__module__.startswith("flowvae."):
+            _discover(kind)  # a plugin comes after the library, whose names are taken
         known = _components[kind].get(name)
         if known is not None and _identity(known) != _identity(component):
             raise InputError(f"expected a new name; got {name!r}, which is a {kind} already: choose another name")
@@ -119,6 +121,8 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
     out of range; the message carries the dotted path to the offending entry.
     """
     path = path or kind
+    if not isinstance(spec, str | Mapping | None):
+        raise InputError(f"{path}: expected a name or a table; got {spec!r}: write {path} = {{ name = ... }}")
     table: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec or {})
     name = table.pop("name", default)
     if not isinstance(name, str):
@@ -137,8 +141,8 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
         slot = _slot(annotation)
         value = table.get(parameter, fallback)
         if slot and (value is not None or NoneType not in get_args(_bare(annotation))):
-            default = fallback if isinstance(fallback, str) else None
-            table[parameter] = resolve(slot.kind, value, default=default, path=f"{path}.{parameter}")
+            usual = fallback if isinstance(fallback, str) else None
+            table[parameter] = resolve(slot.kind, value, default=usual, path=f"{path}.{parameter}")
     try:
         values = _schema(target)(**table)
     except ValidationError as error:
@@ -153,10 +157,12 @@ def build(kind: str, spec: Spec, *shapes: Any) -> Any:
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a user's Python file, whose `register` decorators add components."""
+    """Run a user's Python file, whose `register` decorators add components; `InputError` where there is none."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"expected a Python file; got {str(path)!r}, which does not exist: check the path")
+        raise InputError(f"expected a Python file; got {str(path)!r}, which is no file: check the path")
+    if path.suffix != ".py":
+        raise InputError(f"expected a Python file; got {str(path)!r}: give it a name that ends in .py")
     name = f"flowvae_plugin_{path.stem}"
     module_spec = importlib.util.spec_from_file_location(name, path)
     assert module_spec is not None
