@@ -9,6 +9,11 @@ import torch
 torch.set_num_threads(1)
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Doctests are those of the package: helpers and scripts beside the tests are not searched for any."""
+    return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None
+
+
 @pytest.fixture(autouse=True)
 def checked_distributions() -> None:
     """Arguments of torch distributions are validated, whatever a command run in this process switched off."""
