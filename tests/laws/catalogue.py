@@ -1,0 +1,255 @@
+"""Every registered component in every choice of its options, wired as its parent would: what the laws loop over."""
+
+from ast import literal_eval
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from flowvae import InputError, build_model, registry
+from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standard_normal
+from flowvae.latents import FromPosterior
+
+SMALL = {"width": 12, "context": 3}
+"""Sizes of networks in the laws, which hold at any size."""
+
+FEATURES = 5
+DIMS = (1, 2, 16)
+EVENTS = ((3,), (1, 2, 2))
+
+
+def structures(kind: str) -> Iterator[dict[str, Any]]:
+    """Every component of ``kind`` at its defaults, its slots filled in every way; the fullest comes last."""
+    for name in registry.names(kind):
+        options = registry.options(kind, name)
+        base = {"name": name} | {o.name: SMALL[o.name] for o in options if o.name in SMALL and o.kind is None}
+        slots = {o.name: _fillings(o.kind, o.default) for o in options if o.kind is not None}
+        for filling in product(*slots.values()):
+            yield base | dict(zip(slots, filling, strict=True))
+
+
+def _fillings(kind: str, default: Any) -> list[dict[str, Any] | None]:
+    return [*([None] if default is None else []), *structures(kind)]
+
+
+def specs(kind: str) -> list[dict[str, Any]]:
+    """All structures of ``kind``, and every choice, switch and smallest count in turn."""
+    found = list(structures(kind))
+    for spec in list({spec["name"]: spec for spec in found}.values()):
+        for option in registry.options(kind, spec["name"]):
+            found += [spec | {option.name: value} for value in _choices(option) if value != option.default]
+    return found
+
+
+def _choices(option: registry.Option) -> list[Any]:
+    if option.type == "bool":
+        return [True, False]
+    if option.type.startswith("'"):
+        return [literal_eval(choice) for choice in option.type.split(" | ")]
+    if option.type.startswith("int >= ") and option.name != "width":  # one unit would leave much of a net unused
+        return [int(option.type.removeprefix("int >= "))]
+    return []
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A component and how to run it: ``run(*inputs)`` maps inputs ``(*batch, *event)`` to outputs with that batch.
+
+    ``shared`` tells the input that has batch (B,) where the others have (S, B). A component that makes a density has
+    ``q``, from all inputs but the last, which is then its noise.
+    """
+
+    component: Any
+    events: tuple[tuple[int, ...], ...]
+    run: Callable[..., tuple[Tensor, ...]]
+    shared: int | None = None
+    q: Callable[..., Distribution] | None = None
+
+    def inputs(self, *batch: int, seed: int = 1) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        return tuple(torch.randn(*batch, *event, generator=generator, dtype=torch.float64) for event in self.events)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A component to be built: its kind, its specification and its shapes."""
+
+    kind: str
+    spec: dict[str, Any]
+    shapes: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {_sentence(self.spec)} {self.shapes}"
+
+    def build(self) -> Any:
+        return registry.build(self.kind, self.spec, *self.shapes)
+
+    def rig(self, component: Any = None) -> Rig:
+        """``component``, or a new one in float64, moved off its start, where symmetry could hide a fault."""
+        return WIRING[self.kind](self, component or generic(self.build()))
+
+
+def generic(component: Any, seed: int = 0, size: float = 1.0) -> Any:
+    """The module in float64, ``size`` times its parameters shifted by seeded noise; anything else as it is."""
+    if isinstance(component, nn.Module):
+        generator = torch.Generator().manual_seed(seed)
+        component.double()
+        with torch.no_grad():
+            for parameter in component.parameters():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.add_(0.2 * noise).mul_(size)
+    return component
+
+
+def _sentence(spec: dict[str, Any]) -> str:
+    """A specification in one line, without what is only small."""
+    words = [str(spec["name"])]
+    for key, value in spec.items():
+        if isinstance(value, dict):
+            words.append(f"{key}=({_sentence(value)})")
+        elif key != "name" and value is not None and value != SMALL.get(key):
+            words.append(f"{key}={value}")
+    return " ".join(words)
+
+
+def drawn(q: Distribution, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """z and log q(z) of the noise eps, the distribution expanded to its batch."""
+    q = q.expand(eps.shape[: eps.ndim - len(q.event_shape)])
+    return rsample_and_log_prob(q, lambda shape: eps)
+
+
+def _density(component: Any, events: tuple[tuple[int, ...], ...], q: Callable[..., Distribution]) -> Rig:
+    return Rig(component, events, lambda *inputs: drawn(q(*inputs[:-1]), inputs[-1]), shared=0, q=q)
+
+
+def _flow(case: Case, flow: Any) -> Rig:
+    event, context = case.shapes
+
+    def q(h: Tensor | None = None) -> Distribution:
+        batch = () if h is None else h.shape[:-1]
+        return FlowDistribution(standard_normal(next(flow.parameters()).new_zeros(*batch, *event)), flow(h))
+
+    return _density(flow, ((context,), event) if context else (event,), q)
+
+
+def _family(case: Case, family: Any) -> Rig:
+    return _density(family, ((family.size,), case.shapes[0]), family)
+
+
+def _prior(case: Case, prior: Any) -> Rig:
+    event, context = case.shapes
+    return _density(prior, ((context,), event), prior)
+
+
+def _posterior(case: Case, posterior: Any) -> Rig:
+    features, event = case.shapes
+    return _density(posterior, ((features,), event), lambda h: posterior(h, standard_normal(h.new_zeros(event))))
+
+
+def _likelihood(case: Case, likelihood: Any) -> Rig:
+    def run(c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        p = likelihood(c)
+        return p.log_prob(x.sigmoid()), p.mean
+
+    return Rig(likelihood, case.shapes, run, shared=1)
+
+
+def _encoder(case: Case, encoder: Any) -> Rig:
+    return Rig(encoder, case.shapes, lambda x: (encoder(x),))
+
+
+def _decoder(case: Case, decoder: Any) -> Rig:
+    return Rig(decoder, case.shapes[:1], lambda z: (decoder(z),))
+
+
+def _latents(case: Case, latents: Any) -> Rig:
+    (features,) = case.shapes
+    groups = noise_of(latents, next(latents.parameters()).new_zeros(1, features))
+
+    def run(h: Tensor, *eps: Tensor) -> tuple[Tensor, ...]:
+        batch = eps[0].shape[: eps[0].ndim - len(groups[0])]
+        c, found = latents.walk(FromPosterior(lambda n, shape: eps[n]), h, batch)
+        return c, *(term for latent in found for term in (latent.z, latent.log_q, latent.log_p))
+
+    return Rig(latents, ((features,), *groups), run, shared=0)
+
+
+def noise_of(latents: Any, h: Tensor) -> list[tuple[int, ...]]:
+    """The event of the noise that a walk asks for, a group each."""
+    asked: list[tuple[int, ...]] = []
+
+    def record(n: int, shape: torch.Size) -> Tensor:
+        asked.append(tuple(shape[h.ndim :]))
+        return h.new_zeros(shape)
+
+    latents.walk(FromPosterior(record), h, torch.Size((1, *h.shape[:-1])))
+    return asked
+
+
+WIRING: dict[str, Callable[[Case, Any], Rig]] = {
+    "flow": _flow,
+    "family": _family,
+    "prior": _prior,
+    "posterior": _posterior,
+    "likelihood": _likelihood,
+    "encoder": _encoder,
+    "decoder": _decoder,
+    "latents": _latents,
+}
+
+SHAPES: dict[str, list[tuple[Any, ...]]] = {
+    "flow": [((dim,), context) for dim in DIMS for context in (0, 3)],
+    "family": [((dim,),) for dim in DIMS],
+    "prior": [((dim,), context) for dim in DIMS for context in (0, 3)],
+    "posterior": [(FEATURES, (dim,)) for dim in DIMS],
+    "likelihood": [((3,), event) for event in EVENTS],
+    "encoder": [(event,) for event in EVENTS],
+    "decoder": [((3,), event) for event in EVENTS],
+    "latents": [(FEATURES,)],
+}
+"""The shapes that a parent could wire a component of each kind to."""
+
+
+def cases(kind: str) -> list[Case]:
+    """Everything of ``kind`` in every shape of SHAPES that it accepts: `InputError` says that it does not."""
+    found = [Case(kind, spec, shapes) for spec in specs(kind) for shapes in SHAPES[kind]]
+    return [case for case in found if _accepts(case)]
+
+
+def _dim(case: Case) -> int | None:
+    """The dimension of a density."""
+    event = {"flow": 0, "family": 0, "prior": 0, "posterior": 1}.get(case.kind)
+    return case.spec.get("dim") if event is None else case.shapes[event][0]
+
+
+def _accepts(case: Case) -> bool:
+    try:
+        case.build()
+    except InputError:
+        return False
+    return True
+
+
+COMPONENTS = [case for kind in WIRING for case in cases(kind)]
+MODULES = [case for case in COMPONENTS if case.kind != "family"]
+DENSITIES = [case for case in COMPONENTS if case.kind in ("flow", "family", "prior", "posterior")]
+PLANE = [case for case in DENSITIES if _dim(case) in (1, 2)]
+SEEING = [case for case in MODULES if _dim(case) != 1]
+"""All modules but those over one dimension: nothing precedes it, and masks may cut what would look for more."""
+
+
+def models() -> list[dict[str, Any]]:
+    """Every latent structure with everything that fits into it, as tables of a small model of binary vectors."""
+    encoder = {"name": "mlp", "width": 12, "depth": 1}
+    likelihood = {"name": "bernoulli", "decoder": {"name": "mlp", "width": 12, "depth": 1}}
+    found = [{**spec, "dim": 2} for spec in structures("latents")]
+    return [{"encoder": encoder, "latents": latents, "likelihood": likelihood} for latents in found]
+
+
+def model(tables: dict[str, Any], event: tuple[int, ...] = (4,)) -> Any:
+    """The model of ``tables`` over binary vectors, in float64, off its start."""
+    return generic(build_model(tables, event))

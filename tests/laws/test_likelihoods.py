@@ -1,0 +1,59 @@
+"""Likelihoods are normalised over the data they accept, and their mean is the mean of what they draw."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from tests.laws.catalogue import Case, cases, generic
+
+likelihoods = pytest.mark.parametrize("case", cases("likelihood"), ids=str)
+SUPPORTS = {"binary", "unit", "real"}
+
+
+def given(case: Case, *batch: int) -> tuple[torch.distributions.Distribution, tuple[int, ...]]:
+    in_shape, event = case.shapes
+    return generic(case.build())(torch.randn(*batch, *in_shape, dtype=torch.float64)), event
+
+
+def binary(event: tuple[int, ...]) -> Tensor:
+    """All 2^D binary data."""
+    size = torch.Size(event).numel()
+    return torch.tensor(list(product([0.0, 1.0], repeat=size)), dtype=torch.float64).reshape(-1, *event)
+
+
+@likelihoods
+def test_shapes_and_support(case: Case) -> None:
+    p, event = given(case, 2, 3)
+    assert set(case.build().accepts) <= SUPPORTS
+    assert case.build().accepts
+    assert (p.batch_shape, p.event_shape) == ((2, 3), event)
+    assert p.mean.shape == p.variance.shape == p.sample().shape == (2, 3, *event)
+    assert p.sample((4,)).shape == (4, 2, 3, *event)
+    assert p.log_prob(p.sample()).shape == p.log_prob(p.sample()[0]).shape == (2, 3)
+    assert p.expand((4, 2, 3)).sample().shape == (4, 2, 3, *event)
+
+
+@likelihoods
+def test_binary_data_have_total_probability_one(case: Case) -> None:
+    """And the sum of x p(x) over all of them is the mean."""
+    if "binary" not in case.build().accepts:
+        pytest.skip("no density of binary data")
+    p, event = given(case)
+    x = binary(event)
+    weights = p.log_prob(x).exp()
+    assert_close(weights.sum(), torch.ones_like(weights[0]), rtol=1e-12, atol=0)
+    average = torch.tensordot(weights, x, 1)
+    assert_close(average, p.mean, rtol=1e-12, atol=1e-12)
+    assert_close(torch.tensordot(weights, x.square(), 1) - average.square(), p.variance, rtol=1e-10, atol=1e-12)
+
+
+@likelihoods
+def test_draws_have_the_mean_and_the_variance(case: Case) -> None:
+    p, _ = given(case)
+    n = 20_000
+    draws = p.sample((n,))
+    assert ((draws.mean(0) - p.mean).abs() < 4.5 * (p.variance / n).sqrt()).all()
+    assert_close(draws.var(0), p.variance, rtol=0.1, atol=1e-3)

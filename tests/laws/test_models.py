@@ -1,0 +1,115 @@
+"""Every structure with every prior, posterior, family and flow, as a whole model."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from flowvae import VAE, build_model, registry
+from flowvae.latents import FromPosterior
+from tests.laws.catalogue import generic, models
+
+EVENT = (4,)
+MODELS = models()
+every_model = pytest.mark.parametrize("tables", MODELS, ids=lambda tables: _label(tables["latents"]))
+
+
+def _label(table: dict[str, Any]) -> str:
+    return "-".join(_label(v) if isinstance(v, dict) else str(v) for k, v in table.items() if isinstance(v, dict | str))
+
+
+def model_and_data(tables: dict[str, Any]) -> tuple[VAE, Tensor]:
+    return generic(build_model(tables, EVENT)), torch.randint(0, 2, (5, *EVENT)).double()
+
+
+@every_model
+def test_shapes(tables: dict[str, Any]) -> None:
+    model, x = model_and_data(tables)
+    trace = model(x, samples=3)
+    assert trace.log_px.shape == trace.log_w.shape == (3, 5)
+    assert model.event_shape == model.sample(7).shape[1:] == EVENT
+    assert model.generate(7).batch_shape == (7,)
+    assert model.reconstruct(x, samples=2).shape == x.shape
+    assert [z.shape for z in model.encode(x, 3)] == [group.z.shape for group in trace.latents]
+
+
+@every_model
+def test_the_weight_is_the_sum_of_its_terms(tables: dict[str, Any]) -> None:
+    model, x = model_and_data(tables)
+    trace = model(x, samples=3)
+    expected = trace.log_px
+    for group in trace.latents:
+        expected = expected + group.log_p - group.log_q
+    assert_close(trace.log_w, expected, rtol=1e-12, atol=1e-12)
+
+
+@every_model
+def test_a_datum_counts_alone(tables: dict[str, Any]) -> None:
+    """log w of a datum under given noise does not depend on who shares the batch, nor on encoding beforehand."""
+    model, x = model_and_data(tables)
+    noise = torch.randn(3, 5, 2, dtype=torch.float64)
+    together = model(x, 3, FromPosterior(lambda n, shape: noise)).log_w
+    alone = model.trace(x[1:2], model.encoder(x)[1:2], 3, FromPosterior(lambda n, shape: noise[:, 1:2])).log_w
+    assert_close(alone, together[:, 1:2], rtol=1e-10, atol=1e-10)
+
+
+@every_model
+def test_the_specification_rebuilds_the_model(tables: dict[str, Any]) -> None:
+    model, x = model_and_data(tables)
+    assert model.spec is not None
+    again = build_model(model.spec, EVENT).double()
+    again.load_state_dict(model.state_dict())
+    noise = FromPosterior(lambda n, shape: torch.ones(shape))
+    assert again.spec == model.spec
+    assert torch.equal(again(x, 2, noise).log_w, model(x, 2, noise).log_w)
+    assert {name.split(".")[0] for name in model.state_dict()} <= {"encoder", "latents", "likelihood"}
+
+
+@every_model
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_objective_trains_every_parameter(tables: dict[str, Any], name: str) -> None:
+    model, x = model_and_data(tables)
+    objective = registry.build("objective", {"name": name} | ({"free": 0.0} if name == "free_bits" else {}))
+    loss = objective(model(x, objective.samples))
+    assert loss.shape == ()
+    loss.backward()
+    for parameter, value in model.named_parameters():
+        assert value.grad is not None, parameter
+        assert value.grad.abs().max() > 0, parameter
+
+
+def _compiled() -> list[dict[str, Any]]:
+    """One model a flow and a family: tracing is slow."""
+    flows, families = registry.names("flow"), registry.names("family")
+    posteriors = [("diagonal", flow) for flow in flows] + [(family, None) for family in families]
+    found = []
+    for tables in MODELS:
+        posterior = tables["latents"]["posterior"]
+        flow = posterior["flow"] and posterior["flow"]["name"]
+        if (posterior["family"]["name"], flow) in posteriors:
+            posteriors.remove((posterior["family"]["name"], flow))
+            found.append(tables)
+    return found
+
+
+@pytest.mark.parametrize("tables", _compiled(), ids=lambda tables: _label(tables["latents"]))
+def test_a_training_step_traces_without_a_break(tables: dict[str, Any]) -> None:
+    """Loss and gradients of the compiled step are those of the plain one."""
+    torch.distributions.Distribution.set_default_validate_args(False)  # as the commands do: checks look at values
+    torch.compiler.reset()
+    model, x = model_and_data(tables)
+    objective = registry.build("objective", "elbo")
+
+    def step(x: Tensor, beta: Tensor) -> Tensor:
+        return objective(model(x), beta)
+
+    results = []
+    for run in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+        torch.manual_seed(3)
+        model.zero_grad()
+        loss = run(x, torch.tensor(0.5))
+        loss.backward()
+        results.append([loss, *(parameter.grad.clone() for parameter in model.parameters())])
+    assert_close(results[1], results[0], rtol=1e-9, atol=1e-9)
