@@ -7,12 +7,7 @@ import torch
 
 from flowvae.data import Data, load_data
 from flowvae.model import VAE, build_model
-
-SPEC = {
-    "encoder": {"width": 16},
-    "latents": {"dim": 3, "posterior": {"flow": {"name": "iaf", "steps": 1}}},
-    "likelihood": {"decoder": {"width": 16}},
-}
+from tests.engine.train_digits import SPEC
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,11 @@ def validations(fitted):
     return [record["elbo"] for record in fitted.history if record["kind"] == "validation"]
 
 
-def test_it_learns_and_holds_the_best_weights(data, build):
-    fitted = fit(build(), data, epochs=30, optimiser={"lr": 0.03}, quiet=True)
+def test_it_learns_and_holds_the_best_weights(data):
+    model = build_model({"encoder": {"width": 64}, "latents": {"dim": 8}}, data)
+    fitted = fit(model, data, epochs=20, optimiser={"lr": 0.005}, quiet=True)
     bounds = validations(fitted)
-    assert len(bounds) == 30
+    assert len(bounds) == 20
     assert bounds[-1] > bounds[0] + 2
     assert fitted.history[-1]["rate"] > 1
     assert fitted.seconds > 0
@@ -180,8 +181,27 @@ def test_what_does_not_fit_is_refused_with_its_remedy(data, build, tmp_path):
         fit(build(), data, phases=[{"epochs": 1, "freeze": ["encode"]}], quiet=True)
     with pytest.raises(InputError, match="expected data of shape"):
         fit(build_model({}, (5,)), data, epochs=1, quiet=True)
-    with pytest.raises(InputError, match="no config.toml"):
+    with pytest.raises(InputError, match=r"no config\.toml"):
         load(tmp_path)
     real = replace(data, support="real")
     with pytest.raises(InputError, match=r"expected values in \[0, 1\]"):
         fit(build(), real, epochs=1, quiet=True)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(data, build, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="closed form"):
+        fit(build(), data, epochs=1, objective={"kl": "analytic"}, run=run, quiet=True)
+    with pytest.raises(InputError, match="freeze less"):
+        fit(build(), data, phases=[{"epochs": 1, "freeze": ["encoder", "latents", "likelihood"]}], run=run, quiet=True)
+    assert not run.exists()
+
+
+def test_notices_go_to_standard_error_and_quiet_says_nothing(data, build, capfd):
+    small = replace(data, train=data.train.take(50))
+    fit(build(), small, epochs=1)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "the batch is the whole training split" in shown.err
+    fit(build(), small, epochs=1, quiet=True)
+    assert capfd.readouterr() == ("", "")

@@ -4,11 +4,16 @@ import json
 import sys
 
 import torch
-from conftest import SPEC
 
 from flowvae.data import load_data
 from flowvae.engine import Interrupted, fit
 from flowvae.model import build_model
+
+SPEC = {
+    "encoder": {"width": 16},
+    "latents": {"dim": 3, "posterior": {"flow": {"name": "iaf", "steps": 1}}},
+    "likelihood": {"decoder": {"width": 16}},
+}
 
 if __name__ == "__main__":
     data = load_data("digits", binarise="dynamic")

@@ -26,12 +26,15 @@ def launch(training: Training) -> "Fabric":
     """
     from lightning_fabric import Fabric  # not above: importing it replaces torch.compile by a wrapper
 
-    if training.accelerator == "cuda" and not torch.cuda.is_available():
+    accelerator = training.accelerator
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    elif accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError("expected a CUDA device; got none: set training.accelerator to 'auto' or 'cpu'")
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     with _hushed():
         fabric = Fabric(
-            accelerator=training.accelerator,
+            accelerator=accelerator,
             precision=PRECISIONS[training.precision],
             devices=local,
             num_nodes=world // local,

@@ -42,7 +42,7 @@ NO_COMPILER = "no C++ compiler (g++ or clang++)"
 
 
 class Loop:
-    """One run: `run` is the loop itself, the rest what it does at its turning points, in order."""
+    """One run: `go_through` is the loop itself, the rest what it does at its turning points, in order."""
 
     def __init__(
         self,
@@ -67,25 +67,29 @@ class Loop:
                 "set training.batch_size to a multiple"
             )
         model.to(fabric.device).train()
+        self.trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+        self.beta = torch.ones((), device=fabric.device)
         self.fingerprint = fingerprint(config, model, data)
         self.parts: dict[str, Any] = {}
         self.state = State(sums=torch.zeros(len(MEASURES)))
         self.folder = folder if fabric.global_rank == 0 else None  # one process writes
-        if folder and folder.resumable(resume):
+        going_on = folder is not None and folder.resumable(resume)
+        fabric.barrier()  # every process has looked before the first one writes
+        if folder and going_on:
             self.state, self.parts = load_checkpoint(folder.checkpoint)
             require_same(self.parts["fingerprint"], self.fingerprint, folder.path)
             model.load_state_dict(self.parts["model"])
-        elif self.folder:
+        else:
+            self.rehearse()
+        if self.folder and not going_on:
             self.folder.make(config, data)
             save_weights(self.folder.weights("initial"), model.state_dict())
         align(fabric, model)
         self.initial = load_weights(folder.weights("initial")) if folder else copied(model.state_dict())
         self.state.sums = self.state.sums.to(fabric.device)
-        self.beta = torch.ones((), device=fabric.device)
-        self.trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self.average = Average(model, training.ema) if training.ema else None
         self.journal = Journal(self.folder.journal if self.folder else None, self.parts.get("journal", 0))
-        self.bar = Bar(training.total_epochs, self.steps, quiet=quiet or fabric.global_rank > 0)
+        self.bar = Bar(training.total_epochs, self.steps, done=self.state.step, quiet=quiet or fabric.global_rank > 0)
         self.watch = Stopwatch(self.state.seconds)
         self.saved = time.perf_counter()
         self.best_on_file = False
@@ -93,41 +97,55 @@ class Loop:
 
     def run(self) -> State:
         """Train to the end, and leave the model with its best weights."""
-        state, seed = self.state, self.training.seed
-        with closing(self.journal), self.bar, asked_to_stop() as stop:
-            if not state.finished:
-                self.begin()
-                for phase in self.training.plan[state.phase :]:
-                    self.enter(phase)
-                    while state.phase_epoch < phase.epochs and not self.out_of_patience():
-                        order = epoch_order(seed, state.epoch, len(self.train)).to(self.fabric.device)
-                        while state.position < self.steps:
-                            self.step(order[state.position * self.batch : (state.position + 1) * self.batch])
-                            self.after_step(stop)
-                        self.end_epoch(phase)
-                    self.log()
-                    state.phase, state.phase_epoch, state.stale = state.phase + 1, 0, 0
-                state.finished = True
-                self.save()
-        if state.best_weights is not None:
-            self.model.load_state_dict(state.best_weights)
-        return state
+        with closing(self.journal):
+            if not self.state.finished:
+                with self.bar, asked_to_stop() as stop:
+                    self.go_through(stop)
+        if self.state.best_weights is not None:
+            self.model.load_state_dict(self.state.best_weights)
+        return self.state
+
+    def go_through(self, stop: Stop) -> None:
+        """The loop itself: every phase, epoch and step that is still to come."""
+        state, seed, batch = self.state, self.training.seed, self.batch
+        self.begin()
+        for phase in self.training.plan[state.phase :]:
+            self.enter(phase)
+            while state.phase_epoch < phase.epochs and not self.out_of_patience():
+                order = epoch_order(seed, state.epoch, len(self.train)).to(self.fabric.device)
+                while state.position < self.steps:
+                    self.step(order[state.position * batch : (state.position + 1) * batch])
+                    self.after_step(stop)
+                self.end_epoch(phase)
+            self.log()
+            state.phase, state.phase_epoch, state.stale = state.phase + 1, 0, 0
+        state.finished = True
+        self.save()
+
+    @torch.no_grad()
+    def rehearse(self) -> None:
+        """Two data through every phase's step: what cannot work is refused before anything is written or compiled."""
+        if self.training.compile == "on" and not can_compile(self.fabric.device):
+            raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use --set training.compile=off")
+        self.model.eval()
+        devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.fabric.autocast():
+            x = self.train.take(2).batch(torch.arange(min(2, len(self.train)), device=self.fabric.device))
+            for phase in self.training.plan:
+                Stage(self.model, phase, self.config, self.trainable, self.steps).plain(x, self.beta)
+        self.model.train()
 
     def begin(self) -> None:
         """Decide on compilation, and say what is worth saying."""
         state, training = self.state, self.training
         if self.parts:
             self.event(f"resumed at step {state.step}, epoch {state.epoch + 1}")
-        else:
-            data_per_step = self.batch * registry.build("objective", self.config["objective"]).samples
-            state.compiled = wanted(training, self.model, self.steps * training.total_epochs, data_per_step)
-            if self.batch < training.batch_size:
-                self.event(f"the batch is the whole training split: {self.batch} data, not {training.batch_size}")
+            return
+        if self.batch < training.batch_size:
+            self.event(f"the batch is the whole training split: {self.batch} data, not {training.batch_size}")
+        data_per_step = self.batch * registry.build("objective", self.config["objective"]).samples
+        state.compiled = wanted(training, self.model, self.steps * training.total_epochs, data_per_step)
         if state.compiled and not can_compile(self.fabric.device):
-            if training.compile == "on":
-                raise InputError(
-                    f"expected a compiler; got {NO_COMPILER}: install one, or set training.compile = 'off'"
-                )
             state.compiled = False
             self.event(f"training without compilation, a quarter slower: {NO_COMPILER}")
 
@@ -172,7 +190,7 @@ class Loop:
             state.skipped = 0
         else:
             self.not_finite(indices, before)
-        stage.optimiser.zero_grad(set_to_none=True)
+        stage.drop_gradients()
         state.position, state.step, state.clock = state.position + 1, state.step + 1, state.clock + 1
         self.watch.steps += 1
 
@@ -182,7 +200,6 @@ class Loop:
         after = rng_state(device)
         set_rng_state(before, device)
         x = self.train.batch(indices)
-        self.stage.optimiser.zero_grad(set_to_none=True)
         with self.fabric.autocast():
             finding = diagnose(self.stage.plain, x, self.beta, indices)
         message = f"step {state.step}, epoch {state.epoch + 1}: {finding}"
@@ -208,7 +225,7 @@ class Loop:
             self.log()
         number = stop.number
         if self.fabric.world_size > 1:  # all processes stop after the same step
-            number = int(reduced(self.fabric, torch.tensor(number), "max")) if due else 0
+            number = int(reduced(self.fabric, torch.tensor(number, device=self.fabric.device), "max")) if due else 0
         if number or time.perf_counter() - self.saved > self.training.checkpoint_every_seconds:
             self.save()
         if number:

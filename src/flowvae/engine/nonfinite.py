@@ -61,9 +61,10 @@ def diagnose(step: Step, x: Tensor, beta: Tensor, indices: Tensor) -> Finding:
     loss = step.objective(trace, beta)
     if _bad(loss).any():
         return found("the loss, though not its terms,")
-    loss.backward()
-    broken += [name for name, p in model.named_parameters() if p.grad is not None and _bad(p.grad).any()]
-    step.zero_grad(set_to_none=True)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+    pairs = zip(trained, gradients, strict=True)
+    broken += [name for name, gradient in pairs if gradient is not None and _bad(gradient).any()]
     if broken:
         return found(f"the gradient of {broken[0]}")
     return found("the gradient's norm, or the compiled step but not its replay,")

@@ -57,6 +57,7 @@ class Training(BaseModel):
     seed: NonNegative = 0
     on_nonfinite: Literal["stop", "skip"] = "stop"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` is a CUDA device where there is one, else the CPU."""
     phases: list[Phase] = []
 
     @model_validator(mode="after")

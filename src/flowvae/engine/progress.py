@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 class Bar:
     """The bar of a run; it shows nothing when ``quiet``, or where standard error is no terminal."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, *, quiet: bool) -> None:
+    def __init__(self, epochs: int, steps_per_epoch: int, *, done: int = 0, quiet: bool) -> None:
         self.quiet = quiet
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
@@ -23,7 +23,7 @@ class Bar:
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn(),
             console=console, disable=quiet or not console.is_terminal,
         )  # fmt: skip
-        self._task = self._progress.add_task("epoch", total=epochs * steps_per_epoch, text="")
+        self._task = self._progress.add_task("epoch", total=epochs * steps_per_epoch, completed=done, text="")
 
     def __enter__(self) -> "Bar":
         self._progress.start()

@@ -51,6 +51,11 @@ class Stage:
         """The objective's weight of the rate at ``clock`` steps."""
         return self.objective.weight(clock, self.steps_per_epoch)
 
+    def drop_gradients(self) -> None:
+        """Free them, so that the next backward pass writes instead of adds."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def state_dict(self) -> dict[str, Any]:
         """Moments, and where the schedule stands."""
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
