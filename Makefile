@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 NEEDS  := $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint format docs bench clean
+.PHONY: help demo test slow lint format docs pages bench clean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test    the fast tests          make slow    the long ones"
 	@echo "make lint    ruff and mypy           make format  let ruff rewrite the code"
 	@echo "make docs    the documentation, its examples run"
+	@echo "make pages   tables and figures of README and docs, from results/"
 	@echo "make bench   speed beside other libraries"
 	@echo "make clean   remove .venv, caches and built pages (runs/ and results/ stay)"
 
@@ -40,6 +41,9 @@ docs: $(VENV)/.stamp-docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b doctest docs docs/_build/doctest
 	@echo "docs/_build/html/index.html"
+
+pages: $(VENV)/.stamp-run
+	@$(BIN)/python -c "from pathlib import Path; from flowvae.report.pages import refresh; print(*refresh(Path()), sep='\n')"
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m benchmarks
