@@ -1,0 +1,5 @@
+"""The command ``flowvae``: one file a group of commands, and one place where errors become a sentence and an exit code."""
+
+from flowvae.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,115 @@
+"""What there is: components, recipes and studies, and what is in a file of data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowvae.cli.shared import Json, Plugins
+from flowvae.errors import InputError, nearest
+
+FILES = ("recipe", "study")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command("list")(list_components)
+    app.command()(show)
+    app.command()(check)
+
+
+def list_components(plugin: Plugins = None) -> None:
+    """Print all components, recipes and studies, with a line on each."""
+    from flowvae import registry
+
+    kinds = {kind: {name: _first_line(kind, name) for name in registry.names(kind)} for kind in registry.PACKAGES}
+    known = {**kinds, **{kind: {name: _first_line(kind, name) for name in _file_names(kind)} for kind in FILES}}
+    width = max(len(name) for names in known.values() for name in names)
+    for kind, names in known.items():
+        if names:
+            typer.echo(kind)
+            for name, line in names.items():
+                typer.echo(f"  {name:{width}}  {line}")
+    typer.echo("\n'flowvae show NAME' prints the documentation and options of one, or a recipe to start from.")
+
+
+def show(
+    component: Annotated[
+        str, typer.Argument(metavar="COMPONENT", help="Name, or KIND/NAME where several kinds have it.")
+    ],
+    plugin: Plugins = None,
+) -> None:
+    """Print what a component is, and its options with their types and defaults."""
+    from flowvae import registry
+
+    kind, name = _found(component)
+    if kind in FILES:
+        from importlib.resources import files
+
+        folder = {"recipe": "recipes", "study": "studies"}[kind]
+        typer.echo(files("flowvae").joinpath(folder, f"{name}.toml").read_text(encoding="utf-8").rstrip())
+        return
+    typer.echo(f"{kind} {name}\n\n{registry.describe(kind, name)}")
+    if options := registry.options(kind, name):
+        width, wide = (max(len(getattr(o, part)) for o in options) for part in ("name", "type"))
+        typer.echo("\noptions")
+        for o in options:
+            typer.echo(
+                f"  {o.name:{width}}  {o.type:{wide}}  {json.dumps(o.default) if o.default is not None else 'none'}"
+            )
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz, .npy, .csv or a folder of .png.")],
+    as_json: Json = False,
+) -> None:
+    """Look at a file of data: shape, range, type, missing values, duplicates, and the likelihood that fits."""
+    from flowvae.data import inspect
+
+    found = inspect(file)
+    typer.echo(json.dumps(found.to_dict()) if as_json else "\n".join(found.lines()))
+
+
+def _found(component: str) -> tuple[str, str]:
+    """The kind and the name that ``component`` stands for."""
+    from flowvae import registry
+
+    known = {kind: registry.names(kind) for kind in registry.PACKAGES} | {kind: _file_names(kind) for kind in FILES}
+    kind, _, name = component.rpartition("/")
+    if kind:
+        if kind not in known:
+            raise InputError(f"expected a kind of component; got {kind!r}{nearest(kind, known)}")
+        if name not in known[kind]:
+            raise InputError(f"expected a {kind}; got {name!r}{nearest(name, known[kind])}")
+        return kind, name
+    kinds = [kind for kind, names in known.items() if name in names]
+    if not kinds:
+        everything = {name for names in known.values() for name in names}
+        raise InputError(f"expected the name of a component; got {name!r}{nearest(name, everything)}")
+    if len(kinds) > 1:
+        choices = " or ".join(f"'flowvae show {kind}/{name}'" for kind in kinds)
+        raise InputError(f"expected one component; got {name!r}, of which there are {len(kinds)}: use {choices}")
+    return kinds[0], name
+
+
+def _file_names(kind: str) -> list[str]:
+    from flowvae.config import recipes
+    from flowvae.study import studies
+
+    return recipes() if kind == "recipe" else studies()
+
+
+def _first_line(kind: str, name: str) -> str:
+    """The first line of a component's documentation, of a recipe's comment, or the title of a study."""
+    from flowvae import registry
+    from flowvae.config import read_toml
+
+    if kind == "study":
+        return str(read_toml(name, "studies", kind)["title"])
+    if kind == "recipe":
+        from importlib.resources import files
+
+        text = files("flowvae").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
+        return text.splitlines()[0].removeprefix("# ")
+    return registry.describe(kind, name).splitlines()[0].replace("``", "")

@@ -1,0 +1,219 @@
+"""What is asked of a trained run: its bound, samples, reconstructions, latents and scores."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowvae.cli.shared import (
+    Changes,
+    DataFolder,
+    DataName,
+    Json,
+    Plugins,
+    Quiet,
+    RunFolder,
+    Seed,
+    SplitName,
+    note,
+    prepare,
+    require_new,
+    require_writable,
+)  # fmt: skip
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+Samples = Annotated[int | None, typer.Option("--samples", "-k", min=1, metavar="K", help="Importance samples a datum.")]
+Memory = Annotated[str | None, typer.Option("--memory", help="Bound on the memory of the evaluation: 256MiB.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    for command in (evaluate, sample, reconstruct, encode, score):
+        app.command()(command)
+
+
+def evaluate(
+    run: RunFolder,
+    samples: Samples = None,
+    split: SplitName = None,
+    data: DataName = None,
+    data_dir: DataFolder = None,
+    changes: Changes = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of bits and importance samples.")] = None,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Print the bound and log p(x) on held-out data; on the run's own test data, keep them in the run."""
+    from flowvae import runs
+
+    prepare()
+    opened = runs.open_run(run)
+    options = opened.config.evaluation.with_options(samples=samples, split=split, seed=seed, memory=memory)
+    rows = runs.rows(opened, data, options.split, _changes(data_dir, changes))
+    with _bar("evaluating", quiet or as_json) as progress:
+        result = runs.evaluate_rows(opened, rows, options, progress)
+    record = {"split": options.split, **result.to_dict()}
+    typer.echo(json.dumps({"run": str(run), **record}) if as_json else str(result))
+    if data or changes or options.split != opened.config.evaluation.split:
+        if not quiet:
+            note("on other data than the run is reported on, so that it is not kept in the run")
+    else:
+        runs.keep_evaluation(opened, rows, record)
+
+
+def sample(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A picture (.png), or arrays (.npz).")],
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 64,
+    temperature: Annotated[float, typer.Option("--temperature", "-t", min=0, help="Scale of the prior's noise.")] = 1.0,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Draw from the prior: a picture shows the means of p(x | z); arrays hold `means` and draws of x, `samples`."""
+    from flowvae import runs
+
+    prepare()
+    _output(out)
+    opened = runs.open_run(run)
+    means = runs.sample(opened, n, temperature=temperature, seed=seed)
+    if out.suffix.lower() == ".npz":
+        drawn = runs.sample(opened, n, temperature=temperature, seed=seed, mean=False)
+        runs.save_arrays(out, samples=drawn, means=means)
+    else:
+        from flowvae.report.grid import save_grid
+
+        save_grid(means, out)
+    note(f"{n} samples in {out}")
+
+
+def reconstruct(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A picture or .npz; RUN/reconstructions.png by default."),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 12,
+    split: SplitName = None,
+    data: DataName = None,
+    data_dir: DataFolder = None,
+    changes: Changes = None,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Encode and decode data: originals, means of p(x | z) and absolute errors, as a picture or as arrays."""
+    from flowvae import runs
+
+    prepare()
+    out = _output(out or run / "reconstructions.png")
+    opened = runs.open_run(run)
+    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    pairs = runs.reconstruct(opened, rows.take(n).frozen(seed), seed=seed)
+    errors = abs(pairs["originals"] - pairs["means"])
+    if out.suffix.lower() == ".npz":
+        runs.save_arrays(out, **pairs, errors=errors)
+    else:
+        from flowvae.report.pictures import reconstructions
+        from flowvae.report.style import DPI
+
+        reconstructions({"": (pairs["originals"], pairs["means"])}, n).savefig(out, dpi=DPI)
+    note(f"{len(errors)} reconstructions in {out}; mean absolute error {errors.mean():.4f}")
+
+
+def encode(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.npz", help="File of arrays to make.")],
+    data: DataName = None,
+    split: SplitName = None,
+    data_dir: DataFolder = None,
+    changes: Changes = None,
+    samples: Annotated[int, typer.Option("--samples", "-k", min=1, help="Posterior draws for mean and sd.")] = 64,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Write the latents of every datum: one posterior draw `z`, and the `mean` and `sd` of several."""
+    from flowvae import runs
+
+    prepare()
+    require_new(out, suffixes=(".npz",))
+    opened = runs.open_run(run)
+    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    arrays = runs.encode(opened, rows.frozen(seed), samples=samples, seed=seed)
+    if rows.labels is not None:
+        arrays["labels"] = rows.labels.cpu().numpy()
+    runs.save_arrays(out, **arrays)
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    note(f"{out}: {shapes}")
+
+
+def score(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.csv", help="Table to make.")],
+    data: DataName = None,
+    split: SplitName = None,
+    data_dir: DataFolder = None,
+    changes: Changes = None,
+    samples: Samples = None,
+    seed: Seed = 0,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write log p(x), the bound and the effective sample size of every datum, in nats, row by row."""
+    from flowvae import runs
+
+    prepare()
+    require_new(out, suffixes=(".csv",))
+    opened = runs.open_run(run)
+    options = opened.config.evaluation.with_options(samples=samples, seed=seed, memory=memory)
+    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    with _bar("scoring", quiet) as progress:
+        result = runs.evaluate_rows(opened, rows, options, progress)
+    found = result.per_datum
+    assert found is not None
+    columns = {"row": range(len(rows)), "log_px": found.log_px_hat, "elbo": found.elbo, "ess": found.ess}
+    if rows.labels is not None:
+        columns["label"] = rows.labels.tolist()
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(
+        [f"{v:.6g}" if isinstance(v, float) else v for v in line] for line in zip(*columns.values(), strict=True)
+    )
+    runs.write_text(out, text.getvalue())
+    note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
+
+
+def _changes(data_dir: Path | None, changes: list[str] | None) -> list[str]:
+    place = [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
+    return [*place, *(changes or [])]
+
+
+def _output(out: Path) -> Path:
+    """A picture may replace an earlier one; arrays may not."""
+    return (
+        require_new(out, suffixes=(".npz",))
+        if out.suffix.lower() == ".npz"
+        else require_writable(out, suffixes=(*PICTURES, ".npz"))
+    )
+
+
+@contextmanager
+def _bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(title)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,87 @@
+"""Options that several commands share, and what they have in common."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowvae.errors import InputError
+
+
+def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
+    if paths:
+        from flowvae.registry import load_plugin
+
+        for path in paths:
+            load_plugin(path)
+    return paths
+
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as 'flowvae train' makes it.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change an entry of the recipe; may be repeated.")
+]
+DataName = Annotated[
+    str | None, typer.Option("--data", metavar="DATA", help="A data set by name, or the path of a file or a folder.")
+]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder that holds the files of a named data set.")
+]
+SplitName = Annotated[str | None, typer.Option("--split", help="train, validation or test.")]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", metavar="FILE.py", callback=_load_plugins, help="Python file with components of your own."
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time, which share the cores.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def prepare() -> None:
+    """Once in a process that computes: distributions check no arguments, and memory is kept."""
+    from torch.distributions import Distribution
+
+    from flowvae.engine import keep_memory
+
+    Distribution.set_default_validate_args(False)
+    keep_memory()
+
+
+def note(message: str) -> None:
+    """Say something beside the result, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def require_new(path: Path, *, suffixes: tuple[str, ...]) -> Path:
+    """The path of a file of data that is to be written: of a known ending, and not there yet."""
+    require_writable(path, suffixes=suffixes)
+    if path.exists():
+        raise InputError(f"expected a new file; got {str(path)!r}, which exists: choose another name, or move it away")
+    return path
+
+
+def require_writable(path: Path, *, suffixes: tuple[str, ...]) -> Path:
+    """The path of a file that is to be written; `InputError` before any work is done for nothing."""
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"expected a name that ends in {' or '.join(suffixes)}; got {str(path)!r}: rename it")
+    if path.is_dir():
+        raise InputError(f"expected a file to write; got the folder {str(path)!r}: name a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def print_table(results: Mapping[str, Any]) -> None:
+    """The table of a study's results, as wide as the terminal is, or as it needs elsewhere."""
+    from rich.console import Console
+
+    from flowvae.report.tables import study_table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(study_table(results).rich())

@@ -1,0 +1,124 @@
+"""Studies, and the page that shows runs or a study."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from flowvae.cli.shared import DataFolder, Jobs, Plugins, Quiet, note, prepare, print_table, require_writable
+from flowvae.errors import InputError, nearest
+
+StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A packaged study, or a TOML file.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of results.")]
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add the commands of this group."""
+    parent.command()(report)
+    parent.add_typer(app, name="study", help="Tables of several rows and seeds: list, run, table.")
+
+
+@app.command("list")
+def list_studies(results: ResultsFolder = Path("results")) -> None:
+    """Print the packaged studies, and how far each has come."""
+    from flowvae.results import Results
+    from flowvae.study import Study, studies
+
+    for name in studies():
+        study, have = Study.load(name), Results(results, name)
+        total = len(study.rows) * len(study.seeds)
+        done = sum(have.has(row.name, seed, study.digest(row, seed)) for row in study.rows for seed in study.seeds)
+        typer.echo(f"{name:14}  {done:2} of {total} runs done  {study.title}")
+
+
+@app.command("run")
+def run_study(
+    name: StudyName,
+    jobs: Jobs = None,
+    rows: Annotated[str, typer.Option("--rows", metavar="A,B", help="Only these rows.")] = "",
+    seeds: Annotated[str, typer.Option("--seeds", metavar="0,1", help="These seeds in place of the study's.")] = "",
+    runs: Runs = Path("runs"),
+    results: ResultsFolder = Path("results"),
+    data_dir: DataFolder = None,
+    quiet: Quiet = False,
+    plugin: Plugins = None,
+) -> None:
+    """Train and evaluate what is missing: stop it as you like, and run it again to go on."""
+    from flowvae.jobs import jobs_of, run_jobs
+    from flowvae.results import Results
+    from flowvae.study import Study
+
+    prepare()
+    if data_dir:
+        os.environ["FLOWVAE_DATA"] = str(data_dir)  # not in the recipe: where files lie is no part of a study
+    study = Study.load(name)
+    chosen = jobs_of(study, runs, _words(rows), _numbers(seeds))
+    tell = (lambda message: None) if quiet else note
+    run_jobs(chosen, Results(results, study.name), parallel=jobs or 1, plugins=plugin or [], quiet=quiet, tell=tell)
+    if not quiet:
+        note(f"next: flowvae study table {name}" + (f" --results {results}" if results != Path("results") else ""))
+
+
+@app.command("table")
+def table(
+    name: StudyName,
+    style: Annotated[
+        Literal["text", "markdown", "html", "json"], typer.Option("--format", "-f", help="How to print it.")
+    ] = "text",
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Print a study's table: mean and standard error over seeds, paired differences, published figures."""
+    from flowvae.results import Results
+
+    record = Results(results, Path(name).stem).read()
+    if style == "json":
+        typer.echo(json.dumps(record, indent=1))
+        return
+    if style == "text":
+        print_table(record)
+        return
+    from flowvae.report.tables import study_table
+
+    made = study_table(record)
+    typer.echo(made.markdown() if style == "markdown" else made.html())
+
+
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...|STUDY", help="Folders of runs, or one study.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")] = Path("report.html"),
+    runs: Runs = Path("runs"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Write one self-contained HTML page: curves, samples, reconstructions, KL per dimension, tables."""
+    from flowvae.report.page import write_report
+    from flowvae.results import Results, run_folders
+    from flowvae.study import studies
+
+    require_writable(out, suffixes=(".html", ".htm"))
+    absent = [name for name in names if not Path(name).is_dir()]
+    known = Results(results, Path(names[0]).stem)
+    if len(names) == 1 and absent and (known.path.is_file() or known.name in studies()):
+        record = known.read()
+        write_report(run_folders(record, runs), out, record)
+    elif absent:
+        raise InputError(
+            f"expected the folder of a run, or one study; got {absent[0]!r}{nearest(absent[0], studies())}"
+        )
+    else:
+        write_report([Path(name) for name in names], out)
+    note(f"page in {out}")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    if wrong := [word for word in _words(text) if not word.isdecimal()]:
+        raise InputError(f"expected seeds as 0,1,2; got {wrong[0]!r}: give whole numbers")
+    return [int(word) for word in _words(text)]

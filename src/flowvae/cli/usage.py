@@ -1,0 +1,40 @@
+"""A wrong option, command or argument, told in one sentence with the nearest right one."""
+
+import re
+
+import typer
+
+from flowvae.errors import nearest
+
+# Typer's own copy of click, or click itself in older releases: the class is theirs, whichever it is.
+UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def sentence(error: Exception) -> str:
+    """What is wrong in a command line, and what to write instead."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "flowvae"
+    said = getattr(error, "message", "") or str(error)
+    if match := re.match(r"No such command '(.*?)'", said):
+        return f"expected a command of '{where}'; got {match[1]!r}{nearest(match[1], context.command.commands)}"
+    if option := getattr(error, "option_name", None):
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        if type(error).__name__ == "NoSuchOption":
+            return f"expected an option of '{where}'; got {option!r}{nearest(option, known)}"
+        return f"{where}: {_plain(said)}; see '{where} --help'"
+    if type(error).__name__ == "MissingParameter":
+        parameter = error.param  # type: ignore[attr-defined]
+        missing = (
+            parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name.upper()
+        )
+        return f"expected {missing} for '{where}'; got none: see '{where} --help'"
+    if hint := getattr(error, "param", None):
+        return (
+            f"{hint.opts[0] if hint.param_type_name == 'option' else hint.metavar or hint.name.upper()}: {_plain(said)}"
+        )
+    return f"{where}: {_plain(said)}; see '{where} --help'"
+
+
+def _plain(message: str) -> str:
+    message = message.strip().rstrip(".")
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,237 @@
+"""Running a study: what is missing, one run after another or several processes at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowvae.config import Config
+from flowvae.engine import Fitted
+from flowvae.errors import InputError
+from flowvae.evaluation import Evaluation
+from flowvae.report.runs import Run, read_runs
+from flowvae.results import Record, Results, locked
+from flowvae.runs import evaluate_rows, keep_evaluation, open_run, rows, train
+from flowvae.study import Row, Study
+
+Tell = Callable[[str], None]
+
+POINTS = 200  # of a curve, at most
+PICTURES = {"samples": 36, "originals": 10, "means": 10}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study, and the folder of all runs: its own is STUDY/ROW/seed-SEED in it."""
+
+    study: Study
+    row: Row
+    seed: int
+    runs: Path
+
+    def __str__(self) -> str:
+        return f"{self.row.name}, seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.runs / self.study.name / self.row.name / f"seed-{self.seed}"
+
+    @property
+    def command(self) -> str:
+        """What makes this run, anywhere."""
+        return f"flowvae study run {self.study.name} --rows {self.row.name} --seeds {self.seed}"
+
+
+def jobs_of(study: Study, runs: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
+    """The jobs of the rows and seeds that are named, or of all; seed by seed, so that half a study fills a table too."""
+    chosen = [study.row(name) for name in rows] or study.rows
+    return [Job(study, row, seed, runs) for seed in seeds or study.seeds for row in chosen]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    results: Results,
+    *,
+    parallel: int = 1,
+    plugins: Sequence[Path] = (),
+    quiet: bool = False,
+    tell: Tell = print,
+) -> None:
+    """Run the ``jobs`` whose results are missing, or were made from another recipe; called again, go on.
+
+    ``parallel`` processes at a time share the cores. Raises `InputError` when runs failed, once the others are done, and
+    `KeyboardInterrupt` once those under way are saved.
+    """
+    study = jobs[0].study
+    for row, seed in results.forget(study):
+        tell(f"{row}, seed {seed}: made from another recipe, and no longer among the results")
+    missing = [job for job in jobs if not results.has(job.row.name, job.seed, study.digest(job.row, job.seed))]
+    if len(missing) < len(jobs):
+        tell(f"{study.name}: {len(jobs) - len(missing)} of {len(jobs)} runs are done")
+    if parallel > 1 and len(missing) > 1:
+        return _run_in_processes(missing, results, parallel, plugins, tell)
+    for number, job in enumerate(missing, 1):
+        tell(f"{study.name}: run {number} of {len(missing)}, {job}")
+        tell(f"{study.name}: {job}: {run_job(job, results, quiet=quiet, tell=tell)}")
+
+
+def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = print) -> str:
+    """Train, or go on training; evaluate once; add the result. Returns it in words."""
+    config = job.study.config(job.row, job.seed)
+    _set_aside(job, config, tell)
+    with locked(job.folder, wait=False):
+        fitted = train(config, job.folder, resume=True, quiet=quiet)
+        evaluation = _evaluated(job, config)
+        (run,) = read_runs([job.folder])
+        record, provenance = _record(job, run, fitted, evaluation)
+        results.add(job.study, job.row.name, record, provenance, _curve(run), _pictures(run))
+    return f"ELBO {evaluation.elbo:.2f}, log p(x) {evaluation.log_likelihood:.2f}, {fitted.seconds:.0f} s"
+
+
+def _evaluated(job: Job, config: Config) -> Evaluation:
+    run = open_run(job.folder)
+    held_out = rows(run, split=config.evaluation.split)
+    evaluation = evaluate_rows(run, held_out, config.evaluation)
+    keep_evaluation(run, held_out, {"split": config.evaluation.split, **evaluation.to_dict()})
+    return evaluation
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_in_processes(
+    jobs: Sequence[Job], results: Results, parallel: int, plugins: Sequence[Path], tell: Tell
+) -> None:
+    waiting, failed, done = list(jobs), [], 0
+    under_way: dict[subprocess.Popen, Job] = {}
+    try:
+        while waiting or under_way:
+            while waiting and len(under_way) < parallel:
+                job = waiting.pop(0)
+                under_way[_start(job, results, plugins, threads=max(1, cores() // parallel))] = job
+            for process in [process for process in under_way if process.poll() is not None]:
+                job, done = under_way.pop(process), done + 1
+                tell(f"{job.study.name}: {done} of {len(jobs)}, {_last_line(job)}")
+                failed += [job] if process.returncode else []
+            time.sleep(0.05)
+    except KeyboardInterrupt:
+        for process in under_way:
+            process.send_signal(signal.SIGINT)
+        for process in under_way:
+            process.wait()
+        raise
+    if failed:
+        names = "; ".join(map(str, failed))
+        raise InputError(
+            f"expected all runs to finish; got {len(failed)} of {len(jobs)} that failed ({names}): see {_log(failed[0])}, "
+            "then run the same command again"
+        )
+
+
+def _start(job: Job, results: Results, plugins: Sequence[Path], threads: int) -> subprocess.Popen:
+    """A process for one job, in a session of its own: an interrupt reaches it once, from here."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    arguments = ["study", "run", job.study.source, "--rows", job.row.name, "--seeds", str(job.seed)]
+    arguments += ["--runs", str(job.runs), "--results", str(results.folder)]
+    arguments += [argument for path in plugins for argument in ("--plugin", str(path))]
+    threads_only = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    with _log(job).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flowvae", *arguments],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ | threads_only,
+        )  # fmt: skip
+
+
+def _log(job: Job) -> Path:
+    return job.folder / "log.txt"
+
+
+def _last_line(job: Job) -> str:
+    lines = _log(job).read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1].removeprefix(f"{job.study.name}: ") if lines else str(job)
+
+
+def _set_aside(job: Job, config: Config, tell: Tell) -> None:
+    """Move away what the folder holds of a run from another recipe."""
+    saved = job.folder / "config.toml"
+    if not saved.is_file() or Config.load(saved).digest(evaluation=False) == config.digest(evaluation=False):
+        return
+    number = 1
+    while (aside := job.folder.with_name(f"{job.folder.name}.aside-{number}")).exists():
+        number += 1
+    job.folder.rename(aside)
+    tell(f"{job}: the run of another recipe is now {aside}")
+
+
+def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation) -> tuple[Record, Record]:
+    """The run's entry in the results, and the provenance that the study's runs share."""
+    environment = run.environment
+    kept = {key: environment.get(key) for key in ("commit", "machine", "versions")}
+    data = {key: environment["data"][key] for key in ("name", "digest")} | {"binarise": evaluation.binarise}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    figures = {
+        "elbo": evaluation.elbo,
+        "elbo_se": evaluation.elbo_standard_error,
+        "log_likelihood": evaluation.log_likelihood,
+        "log_likelihood_se": evaluation.standard_error,
+        "gap": evaluation.gap,
+        "rate": evaluation.rate,
+        "distortion": evaluation.distortion,
+        "ess": evaluation.ess,
+        "active_units": _total(evaluation.active_units),
+        "bits_per_dim": evaluation.bits_per_dim,
+    }
+    record = {
+        "seed": job.seed,
+        **{name: value for name, value in figures.items() if value is not None},
+        "samples": evaluation.samples,
+        "count": evaluation.count,
+        "epochs": fitted.epochs,
+        "best_epoch": fitted.best_epoch,
+        "validation_elbo": fitted.best_elbo,
+        "seconds": round(fitted.seconds, 1),
+        "parameters": sum(p.numel() for p in fitted.model.parameters()),
+        "config_digest": job.study.digest(job.row, job.seed),
+        "provenance": {"command": job.command, "date": now, **kept, "data": data},
+    }
+    evaluated = {"samples": evaluation.samples, "seed": evaluation.seed}
+    command = f"flowvae study run {job.study.name}"
+    return record, {"command": command, "date": now, **kept, "data": data, "evaluation": evaluated}
+
+
+def _total(value: Any) -> int:
+    return int(sum(value)) if isinstance(value, list | tuple) else int(value)
+
+
+def _curve(run: Run) -> list[list[float | None]]:
+    """[epoch, training ELBO, validation ELBO, validation rate]: some `POINTS` epochs, the best and the last among them."""
+    train, validation = run.history.train, run.history.validation
+    trained = dict(zip(train.epoch, train.elbo, strict=True))
+    stride = -(-len(validation) // POINTS) or 1
+    kept = {*range(0, len(validation), stride), len(validation) - 1, validation.best}
+    return [
+        [float(epoch), *(_rounded(value) for value in (trained.get(epoch), elbo, rate))]
+        for i, (epoch, elbo, rate) in enumerate(zip(validation.epoch, validation.elbo, validation.rate, strict=True))
+        if i in kept
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 3)
+
+
+def _pictures(run: Run) -> dict[str, np.ndarray]:
+    originals, means = run.pairs or (None, None)
+    found = {"samples": run.samples, "originals": originals, "means": means}
+    return {kind: array[: PICTURES[kind]] for kind, array in found.items() if array is not None}

@@ -1,0 +1,172 @@
+"""The results of a study on file: one JSON of figures and provenance, and small extracts for curves and pictures."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowvae.errors import InputError
+from flowvae.runs import save_arrays, write_text
+from flowvae.study import Study
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The files of a study's results: NAME.json, NAME-curves.json and NAME.npz in ``folder``.
+
+    Every change is made under a lock and atomically, so that runs in several processes add theirs one by one.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Figures of every run, and where they are from."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def curves(self) -> Path:
+        """{row: {seed: [[epoch, training ELBO, validation ELBO, validation rate], ...]}}."""
+        return self.folder / f"{self.name}-curves.json"
+
+    @property
+    def pictures(self) -> Path:
+        """Samples, originals and means of each row's first seed, as ROW/samples and so on."""
+        return self.folder / f"{self.name}.npz"
+
+    def read(self) -> Record:
+        """The results; `InputError` where there are none yet."""
+        if not self.path.is_file():
+            raise InputError(
+                f"expected the results of a study at {str(self.path)!r}; got no such file: "
+                f"make them with 'flowvae study run {self.name}'"
+            )
+        return _json(self.path)
+
+    def has(self, row: str, seed: int, digest: str) -> bool:
+        """Whether there is a result of that run, made from the recipe of that digest."""
+        rows = self.read()["rows"] if self.path.is_file() else []
+        runs = [run for record in rows if record["name"] == row for run in record["runs"]]
+        return any(run["seed"] == seed and run["config_digest"] == digest for run in runs)
+
+    def forget(self, study: Study) -> list[tuple[str, int]]:
+        """Take out the results that were made from other recipes than the study's, and say which: no table mixes them."""
+        if not self.path.is_file():
+            return []
+        gone = []
+        with locked(self.folder):
+            record = self.read()
+            for row in record["rows"]:
+                known = [mine for mine in study.rows if mine.name == row["name"]]
+                keep = [r for r in row["runs"] if known and r["config_digest"] == study.digest(known[0], r["seed"])]
+                gone += [(row["name"], run["seed"]) for run in row["runs"] if run not in keep]
+                row["runs"] = keep
+            if gone:
+                _write_json(self.path, record)
+        return gone
+
+    def add(
+        self,
+        study: Study,
+        row: str,
+        run: Record,
+        provenance: Record,
+        curve: list[list[float | None]],
+        pictures: Mapping[str, np.ndarray],
+    ) -> None:
+        """Add a run of ``row``, in place of an earlier one of its seed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder):
+            known = {entry["name"]: entry["runs"] for entry in self.read()["rows"]} if self.path.is_file() else {}
+            runs = [other for other in known.get(row, []) if other["seed"] != run["seed"]]
+            known[row] = sorted([*runs, run], key=lambda entry: entry["seed"])
+            rows = [
+                {
+                    "name": entry.name,
+                    "label": entry.label or entry.name,
+                    **({"published": entry.published} if entry.published else {}),
+                    "runs": known.get(entry.name, []),
+                }
+                for entry in study.rows
+            ]
+            about = {"study": study.name, "title": study.title, "description": study.description}
+            curves = _json(self.curves) if self.curves.is_file() else {}
+            curves.setdefault(row, {})[str(run["seed"])] = curve
+            _write_json(self.curves, {name: curves[name] for name in known if name in curves})
+            if run["seed"] == min(entry["seed"] for entry in known[row]):
+                self._keep(row, pictures)
+            _write_json(self.path, {**about, "metrics": study.metrics, "rows": rows, "provenance": provenance})
+
+    def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
+        arrays = {}
+        if self.pictures.is_file():
+            with np.load(self.pictures, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        arrays |= {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
+        save_arrays(self.pictures, **arrays)
+
+
+def run_folders(results: Record, runs: Path) -> list[Path]:
+    """The folders in ``runs`` of the runs that the results tell of, as far as they are there."""
+    folders = [
+        runs / results["study"] / row["name"] / f"seed-{run['seed']}" for row in results["rows"] for run in row["runs"]
+    ]
+    return [folder for folder in folders if (folder / "config.toml").is_file()]
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Have ``folder`` to oneself among processes; `InputError` when another has it and ``wait`` is off."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    except BlockingIOError:
+        raise InputError(
+            f"expected {str(folder)!r} to be free; got it in use by another process: wait for it, or stop it"
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def _small(array: np.ndarray) -> np.ndarray:
+    """Bits as they are, values in [0, 1] as bytes, others in half precision."""
+    if ((array == 0) | (array == 1)).all():
+        return array.astype(np.uint8)
+    if array.min() >= 0 and array.max() <= 1:
+        return np.round(255 * array).astype(np.uint8)
+    return array.astype(np.float16)
+
+
+def _json(path: Path) -> Record:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"expected JSON in {str(path)!r}; got {error}: restore the file or move it away") from None
+
+
+def _write_json(path: Path, record: Record) -> None:
+    """Indented, but with every run and every curve's point on a line of its own: small changes are small differences."""
+    write_text(path, _layout(record) + "\n")
+
+
+def _layout(value: Any, depth: int = 0) -> str:
+    """JSON in which only tables and lists of tables are broken into lines, down to the runs."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if depth > 6 or len(flat) < 100 or not isinstance(value, dict | list):
+        return flat
+    pad, end = "\n" + " " * (depth + 1), "\n" + " " * depth
+    if isinstance(value, list):
+        return "[" + pad + ("," + pad).join(_layout(entry, depth + 1) for entry in value) + end + "]"
+    entries = (f"{json.dumps(key)}: {_layout(entry, depth + 1)}" for key, entry in value.items())
+    return "{" + pad + ("," + pad).join(entries) + end + "}"

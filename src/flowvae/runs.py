@@ -1,0 +1,210 @@
+"""What is done with a run: train it from a recipe, open it again, evaluate it, and keep what a report shows."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowvae import registry
+from flowvae.config import Config, EvaluationOptions
+from flowvae.data import Data, Split, load_data, require_support, resolve_data
+from flowvae.data.assemble import assemble
+from flowvae.data.parts import SPLITS, find_missing
+from flowvae.data.readers import read
+from flowvae.engine import Fitted, fit, load
+from flowvae.engine.weights import atomically
+from flowvae.errors import InputError, nearest
+from flowvae.evaluation import Evaluation, evaluate
+from flowvae.model import VAE, build_model
+from flowvae.overrides import assign
+
+CHUNK = 256
+SHOWN = {"samples": 64, "reconstructions": 16}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is open: its recipe, and its model with the best weights on the device where it is used."""
+
+    path: Path
+    config: Config
+    model: VAE
+    device: torch.device
+
+
+def train(config: Config, path: str | Path, *, resume: bool = False, quiet: bool = False) -> Fitted:
+    """Train the recipe into the folder ``path``; the same recipe and seed give the same run.
+
+    Raises `InputError` as `fit` does, and for data that contradict the likelihood.
+    """
+    data = load_data(config.data)
+    check_support(config, data)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, data)
+    tables = {"evaluation": config.evaluation.model_dump()}
+    return fit(model, data, run=path, resume=resume, quiet=quiet, tables=tables, **config.options)
+
+
+def check_support(config: Config, data: Data) -> None:
+    """Raise `InputError` where the recipe's likelihood is none of such data."""
+    name = config.likelihood["name"]
+    accepts = getattr(registry.component("likelihood", name), "accepts", (data.support,))
+    require_support(data, name, accepts)
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in the folder ``path`` with its best weights; `InputError` where there is none."""
+    path = Path(path)
+    model = load(path)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Run(path, Config.load(path / "config.toml"), model.to(device), device)
+
+
+def rows(run: Run, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
+    """The data that a command on a run is about: a split of the run's own data, or all rows of a file.
+
+    Args:
+        run: says how data become x: ``data`` takes over its binarisation, and all options if it is of the same source.
+        data: a data set by name, or a path; the run's own by default.
+        split: by default that of the recipe's evaluation. A file without splits has one, all its rows in order.
+        changes: ``"data.scale=255"`` and so on.
+
+    Raises `InputError` for data that cannot be read, or that the run's model cannot take.
+    """
+    tables = {"data": dict(run.config.data)}
+    split = split or run.config.evaluation.split
+    if data is not None:
+        source = resolve_data(data)
+        taken = (
+            run.config.data if source["name"] == run.config.data["name"] else {"binarise": run.config.data["binarise"]}
+        )
+        tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
+    for change in changes:
+        assign(tables, change)
+    if set(tables) != {"data"}:
+        raise InputError("expected a change of data on a trained run; got another: write --set data.scale=255")
+    table = resolve_data(tables["data"])
+    found = load_data(table) if data is None or "path" not in table else load_rows(table)
+    if split not in found.splits:
+        raise InputError(f"expected a split; got {split!r}{nearest(split, found.splits)}")
+    if found.event_shape != run.model.event_shape:
+        raise InputError(
+            f"expected data of shape {run.model.event_shape}, as the run was trained on; got {found.event_shape}: "
+            "choose other data, or train on these"
+        )
+    check_support(run.config, found)
+    return found.splits[split]
+
+
+def load_rows(table: dict[str, Any]) -> Data:
+    """A file whose every split holds all rows in order, if it comes without splits; else as `load_data`."""
+    parts = read(table["path"])
+    if len(parts) > 1:
+        return load_data(table)
+    (whole,) = parts.values()
+    if missing := find_missing(parts)[1]:
+        raise InputError(f"expected finite numbers in {table['path']}; got {missing} that are not: see 'flowvae check'")
+    settings = {key: table[key] for key in ("scale", "binarise", "seed")}
+    return assemble(Path(table["path"]).name, dict.fromkeys(SPLITS, whole), **settings)
+
+
+def evaluate_rows(
+    run: Run, split: Split, options: EvaluationOptions, progress: Callable[[int, int], None] | None = None
+) -> Evaluation:
+    """`flowvae.evaluate` as the options say, on the run's device."""
+    settings = options.model_dump(exclude={"split"})
+    return evaluate(run.model, split.to(run.device), **settings, progress=progress)
+
+
+def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> None:
+    """Keep an evaluation in the run, with what a report shows beside it.
+
+    ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
+    ``reconstructions.npz`` the first data of the split as the model sees them, and their means.
+    """
+    seed = record["seed"]
+    write_text(run.path / "evaluation.json", json.dumps(record, indent=1) + "\n")
+    save_arrays(run.path / "samples.npz", samples=sample(run, SHOWN["samples"], seed=seed))
+    seen = split.take(SHOWN["reconstructions"]).frozen(seed)
+    save_arrays(run.path / "reconstructions.npz", **reconstruct(run, seen, seed=seed))
+
+
+def sample(run: Run, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:
+    """Means of p(x | z) for n draws from the prior, or with ``mean`` off draws of x: ``(n, *event)``."""
+
+    def chunk(count: int) -> Tensor:
+        p = run.model.generate(count, temperature)
+        return p.mean if mean else p.sample()
+
+    with torch.no_grad(), _seeded(run, seed):
+        return _array(torch.cat([chunk(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]))
+
+
+def reconstruct(run: Run, split: Split, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """``originals`` and the ``means`` of p(x | z) at one posterior draw each, ``(N, *event)``."""
+    with _seeded(run, seed):
+        pairs = [(x, run.model.reconstruct(x)) for x in _batches(run, split)]
+    originals, means = (_array(torch.cat(part)) for part in zip(*pairs, strict=True))
+    return {"originals": originals, "means": means}
+
+
+def encode(run: Run, split: Split, *, samples: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
+    """Posterior draws of every datum's latents: ``z``, and the ``mean`` and ``sd`` of ``samples`` of them, ``(N, D)``.
+
+    With several latent groups the names carry the group's number: ``z_0``, ``mean_0``, ...
+    """
+    groups: list[list[tuple[Tensor, Tensor, Tensor]]] = []
+    with _seeded(run, seed):
+        for x in _batches(run, split):
+            draws = run.model.encode(x, samples)
+            groups.append([(z[0], z.mean(0), z.std(0, correction=samples > 1)) for z in draws])
+    arrays = {}
+    for number, group in enumerate(zip(*groups, strict=True)):
+        suffix = f"_{number}" if len(groups[0]) > 1 else ""
+        for name, parts in zip(("z", "mean", "sd"), zip(*group, strict=True), strict=True):
+            arrays[name + suffix] = _array(torch.cat(parts))
+    return arrays
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write a compressed .npz, all of it or none."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    atomically(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all of it or none."""
+
+    def write(part: Path) -> None:
+        part.write_text(text, encoding="utf-8")
+
+    atomically(path, write)
+
+
+def _batches(run: Run, split: Split) -> Iterator[Tensor]:
+    split = split.to(run.device)
+    for indices in torch.arange(len(split), device=run.device).split(CHUNK):
+        yield split.batch(indices)
+
+
+@contextmanager
+def _seeded(run: Run, seed: int) -> Iterator[None]:
+    """Random numbers by ``seed`` within, and as they were after."""
+    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.float().cpu().numpy()
