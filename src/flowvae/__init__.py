@@ -1,4 +1,4 @@
-"""flowvae: variational autoencoders whose posterior, latent structure, prior, likelihood and objective are chosen freely.
+"""flowvae: variational autoencoders whose structure, posterior, flow and likelihood are chosen independently.
 
 >>> import flowvae as fv
 >>> data = fv.load_data("digits")
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from flowvae.data import Split as Split
     from flowvae.data import load_data as load_data
     from flowvae.engine import Fitted as Fitted
-    from flowvae.engine import fit as fit
     from flowvae.engine import load as load
+    from flowvae.engine.fit import fit as fit
     from flowvae.errors import InputError as InputError
     from flowvae.evaluation import Evaluation as Evaluation
     from flowvae.evaluation import evaluate as evaluate

@@ -52,7 +52,7 @@ class Job:
 
 
 def jobs_of(study: Study, runs: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
-    """The jobs of the rows and seeds that are named, or of all; seed by seed, so that half a study fills a table too."""
+    """The jobs of the rows and seeds that are named, or of all: seed by seed, so that half a study fills a table."""
     chosen = [study.row(name) for name in rows] or study.rows
     return [Job(study, row, seed, runs) for seed in seeds or study.seeds for row in chosen]
 
@@ -68,8 +68,8 @@ def run_jobs(
 ) -> None:
     """Run the ``jobs`` whose results are missing, or were made from another recipe; called again, go on.
 
-    ``parallel`` processes at a time share the cores. Raises `InputError` when runs failed, once the others are done, and
-    `KeyboardInterrupt` once those under way are saved.
+    ``parallel`` processes at a time share the cores. Raises `InputError` when runs failed, once the others are done,
+    and `KeyboardInterrupt` once those under way are saved.
     """
     study = jobs[0].study
     for row, seed in results.forget(study):
@@ -134,8 +134,8 @@ def _run_in_processes(
     if failed:
         names = "; ".join(map(str, failed))
         raise InputError(
-            f"expected all runs to finish; got {len(failed)} of {len(jobs)} that failed ({names}): see {_log(failed[0])}, "
-            "then run the same command again"
+            f"expected all runs to finish; got {len(failed)} of {len(jobs)} that failed ({names}): "
+            f"see {_log(failed[0])}, then run the same command again"
         )
 
 
@@ -215,7 +215,7 @@ def _total(value: Any) -> int:
 
 
 def _curve(run: Run) -> list[list[float | None]]:
-    """[epoch, training ELBO, validation ELBO, validation rate]: some `POINTS` epochs, the best and the last among them."""
+    """[epoch, training ELBO, validation ELBO, validation rate]: some `POINTS` epochs with the best and the last."""
     train, validation = run.history.train, run.history.validation
     trained = dict(zip(train.epoch, train.elbo, strict=True))
     stride = -(-len(validation) // POINTS) or 1

@@ -59,7 +59,7 @@ class Results:
         return any(run["seed"] == seed and run["config_digest"] == digest for run in runs)
 
     def forget(self, study: Study) -> list[tuple[str, int]]:
-        """Take out the results that were made from other recipes than the study's, and say which: no table mixes them."""
+        """Take out results that were made from other recipes than the study's, and say which: no table mixes them."""
         if not self.path.is_file():
             return []
         gone = []
@@ -156,12 +156,11 @@ def _json(path: Path) -> Record:
 
 
 def _write_json(path: Path, record: Record) -> None:
-    """Indented, but with every run and every curve's point on a line of its own: small changes are small differences."""
     write_text(path, _layout(record) + "\n")
 
 
 def _layout(value: Any, depth: int = 0) -> str:
-    """JSON in which only tables and lists of tables are broken into lines, down to the runs."""
+    """JSON in which only what is long is broken into lines: a point of a curve is one line."""
     flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if depth > 6 or len(flat) < 100 or not isinstance(value, dict | list):
         return flat

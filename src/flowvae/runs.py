@@ -81,10 +81,8 @@ def rows(run: Run, data: str | None = None, split: str | None = None, changes: I
     tables = {"data": dict(run.config.data)}
     split = split or run.config.evaluation.split
     if data is not None:
-        source = resolve_data(data)
-        taken = (
-            run.config.data if source["name"] == run.config.data["name"] else {"binarise": run.config.data["binarise"]}
-        )
+        source, own = resolve_data(data), run.config.data
+        taken = own if source["name"] == own["name"] else {"binarise": own["binarise"]}
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
     for change in changes:
         assign(tables, change)

@@ -1,4 +1,4 @@
-"""The command ``flowvae``: one file a group of commands, and one place where errors become a sentence and an exit code."""
+"""The command ``flowvae``: one file a group of commands, and one place where errors become a sentence."""
 
 from flowvae.cli.main import main
 

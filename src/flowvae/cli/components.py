@@ -35,9 +35,7 @@ def list_components(plugin: Plugins = None) -> None:
 
 
 def show(
-    component: Annotated[
-        str, typer.Argument(metavar="COMPONENT", help="Name, or KIND/NAME where several kinds have it.")
-    ],
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", help="Name, or KIND/NAME if several kinds have it.")],
     plugin: Plugins = None,
 ) -> None:
     """Print what a component is, and its options with their types and defaults."""
@@ -55,9 +53,8 @@ def show(
         width, wide = (max(len(getattr(o, part)) for o in options) for part in ("name", "type"))
         typer.echo("\noptions")
         for o in options:
-            typer.echo(
-                f"  {o.name:{width}}  {o.type:{wide}}  {json.dumps(o.default) if o.default is not None else 'none'}"
-            )
+            default = "none" if o.default is None else json.dumps(o.default)
+            typer.echo(f"  {o.name:{width}}  {o.type:{wide}}  {default}")
 
 
 def check(

@@ -14,12 +14,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for runs, results and page.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for all it makes.")] = Path("demo"),
     jobs: Jobs = None,
 ) -> None:
-    """Train four posteriors on handwritten digits, three seeds each: a table, and a page of pictures, in two minutes."""
+    """Train four posteriors on handwritten digits, three seeds each: a table and a page of pictures."""
     from flowvae.jobs import cores, jobs_of, run_jobs
     from flowvae.report.page import write_report
     from flowvae.results import Results, run_folders

@@ -58,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt as stopped:
-        return _complain(
-            str(stopped) or "interrupted; nothing is lost that was written before", getattr(stopped, "code", 130)
-        )
+        return _complain(str(stopped) or "interrupted", getattr(stopped, "code", 130))
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

@@ -183,9 +183,8 @@ def score(
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows(
-        [f"{v:.6g}" if isinstance(v, float) else v for v in line] for line in zip(*columns.values(), strict=True)
-    )
+    for line in zip(*columns.values(), strict=True):
+        table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
     runs.write_text(out, text.getvalue())
     note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
 

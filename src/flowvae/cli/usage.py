@@ -1,6 +1,7 @@
 """A wrong option, command or argument, told in one sentence with the nearest right one."""
 
 import re
+from typing import Any
 
 import typer
 
@@ -12,7 +13,7 @@ UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ i
 
 def sentence(error: Exception) -> str:
     """What is wrong in a command line, and what to write instead."""
-    context = getattr(error, "ctx", None)
+    context: Any = getattr(error, "ctx", None)
     where = context.command_path if context else "flowvae"
     said = getattr(error, "message", "") or str(error)
     if match := re.match(r"No such command '(.*?)'", said):
@@ -22,16 +23,11 @@ def sentence(error: Exception) -> str:
         if type(error).__name__ == "NoSuchOption":
             return f"expected an option of '{where}'; got {option!r}{nearest(option, known)}"
         return f"{where}: {_plain(said)}; see '{where} --help'"
-    if type(error).__name__ == "MissingParameter":
-        parameter = error.param  # type: ignore[attr-defined]
-        missing = (
-            parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name.upper()
-        )
-        return f"expected {missing} for '{where}'; got none: see '{where} --help'"
-    if hint := getattr(error, "param", None):
-        return (
-            f"{hint.opts[0] if hint.param_type_name == 'option' else hint.metavar or hint.name.upper()}: {_plain(said)}"
-        )
+    if parameter := getattr(error, "param", None):
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+        if type(error).__name__ == "MissingParameter":
+            return f"expected {name} for '{where}'; got none: see '{where} --help'"
+        return f"{name}: {_plain(said)}"
     return f"{where}: {_plain(said)}; see '{where} --help'"
 
 
