@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from flowvae.errors import InputError
@@ -26,7 +26,12 @@ def save_weights(path: Path, state: dict[str, Any]) -> None:
     """Write a state dict; what is not a tensor (a module's extra state) goes along as JSON."""
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items() if _is_tensor(value)}
     extra = {name: value for name, value in state.items() if not _is_tensor(value)}
-    atomically(path, lambda part: save_file(tensors, part, metadata={"extra": json.dumps(extra)}))
+    content = save(tensors, metadata={"extra": json.dumps(extra)})
+
+    def write(part: Path) -> None:
+        part.write_bytes(content)  # save_file would let the owner alone read the file
+
+    atomically(path, write)
 
 
 def load_weights(path: Path) -> dict[str, Any]:
