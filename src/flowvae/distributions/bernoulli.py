@@ -36,8 +36,13 @@ class Bernoulli(Distribution):
     def variance(self) -> Tensor:
         return self.mean * (1 - self.mean)
 
+    @property
+    def _log_partition(self) -> Tensor:
+        """log(1 + e^l), a straight line only where double precision agrees (torch's own limit is 20)."""
+        return softplus(self.logits, threshold=40)
+
     def log_prob(self, value: Tensor) -> Tensor:
-        terms = value * self.logits - softplus(self.logits)
+        terms = value * self.logits - self._log_partition
         return terms.flatten(-len(self.event_shape)).sum(-1)
 
     @torch.no_grad()
@@ -47,5 +52,5 @@ class Bernoulli(Distribution):
 
     def entropy(self) -> Tensor:
         """sum_i [ softplus(l_i) - l_i sigmoid(l_i) ], in nats."""
-        terms = softplus(self.logits) - self.logits * self.mean
+        terms = self._log_partition - self.logits * self.mean
         return terms.flatten(-len(self.event_shape)).sum(-1)

@@ -1,0 +1,120 @@
+"""What the draws tell about the latent code: posterior moments, KL per dimension, active units."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from flowvae.distributions import DiagonalNormal, FullNormal
+from flowvae.distributions.diagonal import HALF_LOG_2PI, kl_per_dimension
+from flowvae.latents import Latent
+
+ACTIVE = 0.01
+"""Variance of the posterior mean over the data above which a unit is active."""
+
+
+class Moments(NamedTuple):
+    """Of one latent group, per dimension, each ``(B, *event)``: averages over the draws.
+
+    ``mean`` and ``spread`` are the mean and the variance between draws of the posterior mean, where q given its parents
+    is Gaussian; else of z itself. ``within`` is the variance of q, ``cost`` the KL(q_i || p_i) of its marginals; where
+    only z is known they are None and -log p(z_i). ``cost`` is None where p is no diagonal Gaussian.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    within: Tensor | None
+    cost: Tensor | None
+
+
+def moments(latent: Latent) -> Moments:
+    """The moments of a group's draws."""
+    q, p = _marginals(latent.q), _marginals(latent.p)
+    cost = None
+    if q is not None:
+        within, points = q.variance.mean(0), q.mean
+        if p is not None:
+            cost = kl_per_dimension(q, p).mean(0)
+    else:
+        within, points = None, latent.z
+        if p is not None:
+            eps = (latent.z - p.loc) * torch.exp(-p.log_scale)
+            cost = (0.5 * eps.square() + p.log_scale).mean(0) + HALF_LOG_2PI
+    spread, mean = torch.var_mean(points, 0, correction=0)
+    return Moments(mean, spread, within, cost)
+
+
+def _marginals(q: Distribution) -> DiagonalNormal | None:
+    """The marginals of q where they are Gaussian; one draw of them where all draws share them."""
+    if isinstance(q, DiagonalNormal):
+        return DiagonalNormal(_shared(q.loc), _shared(q.log_scale), validate_args=False)
+    if isinstance(q, FullNormal):
+        q = FullNormal(_shared(q.loc), _shared(q.scale_tril), validate_args=False)
+        return DiagonalNormal(q.mean, 0.5 * q.variance.log(), validate_args=False)
+    return None
+
+
+def _shared(t: Tensor) -> Tensor:
+    """t of the first draw where it is that of every draw: an expanded dimension has stride 0."""
+    return t[:1] if t.stride(0) == 0 else t
+
+
+class Code:
+    """The moments of one group over all draws of all data, added up chunk by chunk in double precision."""
+
+    def __init__(self, count: int, samples: int, like: Moments):
+        self.samples = samples
+        zero = like.mean.new_zeros(count, *like.mean.shape[1:], dtype=torch.float64)
+        self._mean, self._square = zero, zero.clone()
+        self._within = None if like.within is None else zero.clone()
+        self._cost = None if like.cost is None else zero.clone()
+
+    def add(self, rows: range, draws: int, found: Moments) -> None:
+        """Count the ``draws`` draws of data ``rows`` that ``found`` averages."""
+        share, inside = draws / self.samples, slice(rows.start, rows.stop)
+        mean = found.mean.double()
+        self._mean[inside].add_(mean, alpha=share)
+        self._square[inside].add_(mean.square() + found.spread, alpha=share)
+        for total, part in ((self._within, found.within), (self._cost, found.cost)):
+            if total is not None and part is not None:
+                total[inside].add_(part, alpha=share)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[z | x] under q, ``(N, *event)``."""
+        return self._mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Var[z | x] under q, ``(N, *event)``, by the law of total variance."""
+        return self._spread if self._within is None else self._spread + self._within
+
+    @property
+    def kl_per_dimension(self) -> Tensor | None:
+        """KL(q(z_i | x) || p(z_i)) of each marginal, averaged over the data, ``event``, in nats.
+
+        Exact where q is Gaussian. Else the entropy of q(z_i | x) is taken for that of the Gaussian with the same
+        variance, the largest possible: a lower bound, estimated from the draws; None where there is but one.
+        """
+        if self._cost is None or (self._within is None and self.samples < 2):
+            return None
+        kl = self._cost.mean(0)
+        if self._within is None:
+            variance = (self._spread * (self.samples / (self.samples - 1))).clamp(min=torch.finfo(torch.float64).tiny)
+            kl = kl - (0.5 * variance.log().mean(0) + 0.5 + HALF_LOG_2PI)
+        return kl
+
+    @property
+    def active_units(self) -> int:
+        """Dimensions with Var_x( E[z_i | x] ) > 0.01, the noise of the estimated E[z_i | x] taken off.
+
+        Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
+        """
+        noise = self._spread.mean(0) / max(1, self.samples - 1)
+        return int((self._mean.var(0, correction=0) - noise > ACTIVE).sum())
+
+    @property
+    def _spread(self) -> Tensor:
+        """The variance of what ``mean`` averages."""
+        return (self._square - self._mean.square()).clamp(min=0)

@@ -1,0 +1,114 @@
+"""A budget of memory, and chunks that keep to it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import finalize
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from flowvae.errors import InputError
+
+DECIMAL = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+CPU_PAIRS = 1024
+"""Pairs (draw, datum) of a chunk on the CPU: activations of some hundred features a pair stay in the caches."""
+
+BLOCK_DATA = 128
+"""Data encoded at a time, and reduced at a time: enough for the cost of a call to vanish."""
+
+
+def parse_size(size: str | int) -> int:
+    """Bytes in ``size``, a number of bytes or a string such as "256MiB".
+
+    >>> parse_size("256MiB"), parse_size("1.5 GB"), parse_size(1000)
+    (268435456, 1500000000, 1000)
+    """
+    units = {unit.lower(): bytes_ for unit, bytes_ in (DECIMAL | BINARY).items()}
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(size).lower())
+    if match is None or (match[2] or "b") not in units or float(match[1]) == 0:
+        raise InputError(f"expected a size of memory such as '256MiB' or '1GB'; got {size!r}")
+    return int(float(match[1]) * units[match[2] or "b"])
+
+
+def in_words(size: int) -> str:
+    """A size in the largest unit that leaves at least 1, rounded up: what is named suffices.
+
+    >>> in_words(300 * 1024)
+    '300KiB'
+    """
+    unit, factor = max((pair for pair in {"B": 1, **BINARY}.items() if pair[1] <= size), key=lambda pair: pair[1])
+    return f"{-(-size // factor)}{unit}"
+
+
+class PeakMemory(TorchDispatchMode):
+    """Counts the bytes of the tensors made inside the context; ``peak`` is the most that were alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self._alive = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._known.update(storage._cdata for storage in _storages((args, kwargs)))
+        result = func(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            if storage._cdata not in self._known:
+                self._known.add(storage._cdata)
+                self._alive += storage.nbytes()
+                self.peak = max(self.peak, self._alive)
+                finalize(storage, self._free, storage._cdata, storage.nbytes())
+        return result
+
+    def _free(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._alive -= size
+
+
+def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
+    return (leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes of memory: whatever the sizes, for each datum of a block, for each pair (draw, datum) of a chunk."""
+
+    fixed: int
+    datum: int
+    pair: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``block`` data are encoded at a time; of these, ``data`` times ``draws`` pairs make a chunk."""
+
+    block: int
+    data: int
+    draws: int
+
+
+def plan(count: int, samples: int, budget: int, cost: Cost, groups: int, *, on_cpu: bool) -> Plan:
+    """The largest chunks within ``budget`` bytes for ``count`` data of ``samples`` draws; on the CPU, not too large.
+
+    Half of what is not fixed is for a chunk, a quarter for a block's features and log-weights, a quarter for what
+    cannot be seen from here.
+
+    Raises `InputError` for a budget too small for one pair.
+    """
+    term = 8 * (1 + groups) + 8 * 4  # of a draw and a datum of a block: its terms, and their reduction
+    least = cost.fixed + max(2 * cost.pair, 4 * (cost.datum + term))
+    if budget < least:
+        raise InputError(f"expected memory of at least {in_words(least)} for this model; got {in_words(budget)}")
+    room = budget - cost.fixed
+    fitting = room // 2 // cost.pair
+    if on_cpu:
+        fitting = min(fitting, CPU_PAIRS)
+    draws = min(samples, fitting, (room // 4 - cost.datum) // term)
+    data = min(count, fitting // draws)
+    blocks = min(BLOCK_DATA, room // 4 // (cost.datum + draws * term)) // data
+    return Plan(block=data * max(1, blocks), data=data, draws=draws)

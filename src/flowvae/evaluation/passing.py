@@ -1,0 +1,156 @@
+"""One pass over all data and all draws, in chunks that keep to a budget of memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowvae.data import Split
+from flowvae.engine.compiling import can_compile
+from flowvae.engine.malloc import keep_memory
+from flowvae.errors import InputError
+from flowvae.evaluation.finite import require_finite
+from flowvae.evaluation.latent import Code
+from flowvae.evaluation.memory import Cost, PeakMemory, parse_size, plan
+from flowvae.evaluation.noise import DatumNoise
+from flowvae.evaluation.quiet import evaluating
+from flowvae.evaluation.streaming import LogWeights
+from flowvae.evaluation.terms import ChunkTerms, worth_compiling
+from flowvae.model import VAE
+
+Compile = Literal["auto", "on", "off"]
+Progress = Callable[[int, int], None]
+"""Called with the pairs (draw, datum) done and the pairs to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a pass adds up: arrays over the data in float64, in nats, and the moments of every latent group."""
+
+    log_px_hat: np.ndarray
+    elbo: np.ndarray
+    ess: np.ndarray
+    kl: np.ndarray
+    """log q - log p, averaged over the draws, ``(groups, N)``."""
+    codes: list[Code]
+
+
+def one_pass(
+    model: VAE,
+    split: Split,
+    samples: int,
+    seed: int,
+    memory: str | int,
+    progress: Progress | None = None,
+    compile: Compile = "auto",
+) -> Found:
+    """All draws of all data of ``split``: see `evaluate`."""
+    budget = parse_size(memory)
+    _check(model, split, samples)
+    data = split.frozen(seed)
+    with evaluating(model, seed) as device:
+        if device.type == "cpu":
+            keep_memory()
+        return _Pass(model, data, DatumNoise(seed, samples, device), budget, progress, compile).run()
+
+
+class _Pass:
+    """A block of data is encoded at once; then part after part of its draws is computed, and reduced for the block.
+
+    A part is computed in chunks of the block's data.
+    """
+
+    def __init__(
+        self, model: VAE, data: Split, noise: DatumNoise, budget: int, progress: Progress | None, compile: Compile
+    ):
+        self.model, self.data, self.samples, self.device = model, data, noise.samples, noise.generator.device
+        self.progress, self.done = progress or (lambda done, total: None), 0
+        with PeakMemory() as encoding:
+            x = self._x(range(1))
+            self.first = h = model.encoder(x)  # kept, since the encoder is to run once a datum
+        self.terms = ChunkTerms(model, noise, x, h)
+        self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
+        fixed, pair = self.terms.memory(x, h)
+        cost = Cost(fixed=fixed, datum=encoding.peak, pair=pair)
+        self.plan = plan(len(data), self.samples, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu")
+        if _compiles(compile, model, len(data) * self.samples, self.device):
+            self.terms.compiled = (self.plan.draws, self.plan.data)
+
+    def run(self) -> Found:
+        count = len(self.data)
+        log_px_hat, elbo, ess, kl = (
+            np.zeros(count),
+            np.zeros(count),
+            np.zeros(count),
+            np.zeros((len(self.codes), count)),
+        )
+        for start in range(0, count, self.plan.block):
+            rows = range(start, min(start + self.plan.block, count))
+            weights, of_groups = self._block(rows)
+            for whole, part in (
+                (log_px_hat, weights.log_mean), (elbo, weights.mean), (ess, weights.ess), (kl, of_groups)
+            ):  # fmt: skip
+                whole[..., rows.start : rows.stop] = part.numpy(force=True)
+        return Found(log_px_hat, elbo, ess, kl, self.codes)
+
+    def _block(self, rows: range) -> tuple[LogWeights, Tensor]:
+        """The log-weights of the data ``rows``, and their KL ``(groups, rows)``."""
+        x = self._x(rows)
+        h = self._h(x, rows)
+        weights = LogWeights(len(rows), self.device)
+        kl = torch.zeros(len(self.codes), len(rows), dtype=torch.float64, device=self.device)
+        for first in range(0, self.samples, self.plan.draws):
+            draws = range(first, min(first + self.plan.draws, self.samples))
+            log_px, log_ratio = self._part(x, h, rows, draws)
+            weights.add(log_px - log_ratio.sum(0))
+            kl += log_ratio.sum(1) / self.samples
+        return weights, kl
+
+    def _part(self, x: Tensor, h: Tensor, rows: range, draws: range) -> tuple[Tensor, Tensor]:
+        """log p(x | z) ``(S, rows)`` and every group's log q - log p ``(groups, S, rows)`` for ``draws``."""
+        log_px = torch.empty(len(draws), len(rows), dtype=torch.float64, device=self.device)
+        log_ratio = log_px.new_empty(len(self.codes), *log_px.shape)
+        for start in range(0, len(rows), self.plan.data):
+            inside = slice(start, start + self.plan.data)
+            found = self.terms(x[inside], h[inside], rows[inside], draws)
+            log_px[:, inside] = found.log_px
+            for n, code in enumerate(self.codes):
+                log_ratio[n, :, inside] = found.kl[n]
+                code.add(rows[inside], len(draws), found.moments[n])
+            self.done += found.log_px.numel()
+            self.progress(self.done, len(self.data) * self.samples)
+        require_finite(self.model, x, rows, log_px, log_ratio)
+        return log_px, log_ratio
+
+    def _x(self, rows: range) -> Tensor:
+        indices = torch.arange(rows.start, rows.stop, device=self.data.values.device)
+        return self.data.batch(indices).to(self.device, next(self.model.parameters()).dtype)
+
+    def _h(self, x: Tensor, rows: range) -> Tensor:
+        """The features of x; those of datum 0 are known."""
+        if rows.start > 0:
+            return self.model.encoder(x)
+        return torch.cat([self.first, self.model.encoder(x[1:])]) if len(rows) > 1 else self.first
+
+
+def _check(model: VAE, split: Split, samples: int) -> None:
+    if samples < 1:
+        raise InputError(f"expected at least 1 sample a datum; got {samples}")
+    if model.event_shape and model.event_shape != split.event_shape:
+        raise InputError(
+            f"expected data of shape {model.event_shape}, as the model was built for; got {split.event_shape}"
+        )
+
+
+def _compiles(compile: Compile, model: VAE, pairs: int, device: torch.device) -> bool:
+    """Whether to compile: ``on`` insists."""
+    if compile == "off" or (compile == "auto" and not worth_compiling(model, pairs)):
+        return False
+    if not can_compile(device):
+        if compile == "on":
+            raise InputError("expected a compiler for compile = 'on'; found none: install g++, or use compile = 'auto'")
+        return False
+    return True
