@@ -1,0 +1,116 @@
+"""Divergences and densities against torch's own, and against sampling."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, kl_divergence
+from torch.testing import assert_close
+
+from flowvae import registry
+from flowvae.distributions import DiagonalNormal, FullNormal, rsample_and_log_prob, standard_normal
+from flowvae.distributions.diagonal import kl_per_dimension, positive
+
+DIM = 4
+Make = Callable[..., DiagonalNormal | FullNormal]
+
+
+def normal(*batch: int) -> DiagonalNormal:
+    loc, log_scale = torch.randn(2, *batch, DIM, dtype=torch.float64)
+    return DiagonalNormal(loc, 0.5 * log_scale)
+
+
+def full(*batch: int) -> FullNormal:
+    scale = torch.randn(*batch, DIM, DIM, dtype=torch.float64).tril(-1)
+    return FullNormal(torch.randn(*batch, DIM, dtype=torch.float64), scale + torch.diag_embed(normal(*batch).stddev))
+
+
+def theirs(q: Distribution) -> Distribution:
+    """The same distribution in torch."""
+    if isinstance(q, FullNormal):
+        return MultivariateNormal(q.loc, scale_tril=q.scale_tril)
+    assert isinstance(q, DiagonalNormal)
+    return Independent(Normal(q.loc, q.log_scale.exp()), 1)
+
+
+@pytest.mark.parametrize("make", [normal, full])
+def test_densities_moments_and_entropies_are_torchs(make: Make) -> None:
+    q = make(5)
+    x = 3 * torch.randn(7, 5, DIM, dtype=torch.float64)
+    same = theirs(q)
+    assert_close(q.log_prob(x), same.log_prob(x), rtol=1e-10, atol=1e-10)
+    assert_close(q.entropy(), same.entropy(), rtol=1e-10, atol=1e-10)
+    assert_close((q.mean, q.variance, q.stddev), (same.mean, same.variance, same.stddev), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [normal, full])
+def test_draws_are_torchs(make: Make) -> None:
+    """The same noise gives the same point."""
+    q = make(5)
+    torch.manual_seed(1)
+    expected = theirs(q).rsample((3,))
+    torch.manual_seed(1)
+    assert_close(q.rsample((3,)), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [normal, full])
+@pytest.mark.parametrize("prior", [normal, lambda *batch: standard_normal(normal(*batch).loc)])
+def test_divergences_are_torchs(make: Make, prior: Make) -> None:
+    q, p = make(3, 5), prior(5)
+    expected = kl_divergence(*(MultivariateNormal(d.mean, covariance_matrix=covariance(d)) for d in (q, p)))
+    assert_close(kl_divergence(q, p), expected, rtol=1e-9, atol=1e-9)
+    assert_close(kl_divergence(q.expand((3, 5)), p.expand((3, 5))), expected, rtol=1e-9, atol=1e-9)
+
+
+def covariance(q: Distribution) -> Tensor:
+    if isinstance(q, FullNormal):
+        return q.scale_tril @ q.scale_tril.mT
+    return torch.diag_embed(q.variance)
+
+
+@pytest.mark.parametrize("make", [normal, full])
+def test_sampling_confirms_the_closed_form(make: Make) -> None:
+    """The mean of log q - log p over draws of q is the analytic KL within 4 standard errors."""
+    q, p = make(3), normal(3)
+    z, log_q = rsample_and_log_prob(q.expand((50_000, 3)))
+    terms = log_q - p.log_prob(z)
+    error = terms.std(0) / len(terms) ** 0.5
+    assert ((terms.mean(0) - kl_divergence(q, p)).abs() < 4 * error).all()
+
+
+def test_a_divergence_is_zero_only_from_itself() -> None:
+    q, p = normal(5), normal(5)
+    assert_close(kl_divergence(q, q), torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-14)
+    assert (kl_divergence(q, p) > 0).all()
+    assert (kl_per_dimension(q, p) >= 0).all()
+    assert_close(kl_per_dimension(q, p).sum(-1), kl_divergence(q, p), rtol=1e-12, atol=1e-12)
+
+
+def test_full_without_its_triangle_is_diagonal() -> None:
+    q = normal(5)
+    same = FullNormal(q.loc, torch.diag_embed(q.stddev))
+    p = normal(5)
+    assert_close(kl_divergence(same, p), kl_divergence(q, p), rtol=1e-12, atol=1e-12)
+
+
+def test_scales_are_softplus_with_one_at_zero() -> None:
+    s = torch.linspace(-20, 20, 9, dtype=torch.float64)
+    assert_close(positive(s), torch.log1p((math.e - 1) * s.exp()), rtol=1e-10, atol=0)
+    assert_close(positive(torch.zeros(())), torch.ones(()), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["diagonal", "full"])
+def test_families_read_their_parameters_in_the_order_they_say(name: str) -> None:
+    """phi = (mu, s, strict lower triangle by rows)."""
+    family = registry.build("family", name, (3,))
+    phi = torch.arange(family.size, dtype=torch.float64) / 10 - 0.3
+    q = family(phi)
+    mean, s, strict = phi[:3], phi[3:6], phi[6:]
+    expected = torch.diag(torch.log1p((math.e - 1) * s.exp()))
+    if name == "full":
+        expected[1, 0], expected[2, 0], expected[2, 1] = strict
+    assert_close(q.mean, mean)
+    scale = q.scale_tril if isinstance(q, FullNormal) else torch.diag(q.stddev)
+    assert_close(scale, expected, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,62 @@
+"""Drawing with its density costs a forward pass: no objective, and no estimate of the evidence, inverts a flow."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from flowvae import registry
+from flowvae.latents import Given
+from flowvae.transforms import Transform
+from tests.laws.catalogue import model, models
+
+FLOWED = [tables for tables in models() if tables["latents"]["posterior"]["flow"]]
+
+
+def descendants(parent: type) -> Iterator[type]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+@pytest.fixture
+def inversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the transforms that were inverted, as they are."""
+    return spy(monkeypatch)
+
+
+def spy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    for transform in descendants(Transform):
+        if "_inverse" in vars(transform):
+            original = transform._inverse
+
+            def watched(self: Transform, y: torch.Tensor, original=original) -> torch.Tensor:
+                seen.append(type(self).__name__)
+                return original(self, y)
+
+            monkeypatch.setattr(transform, "_inverse", watched)
+    return seen
+
+
+@pytest.mark.parametrize("name", registry.names("objective"))
+@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+def test_training_never_inverts(tables: dict, name: str, inversions: list[str]) -> None:
+    vae, objective = model(tables), registry.build("objective", name)
+    objective(vae(torch.ones(3, 4).double(), objective.samples)).backward()
+    assert inversions == []
+
+
+@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+def test_generating_encoding_and_reconstructing_never_invert(tables: dict, inversions: list[str]) -> None:
+    vae, x = model(tables), torch.ones(3, 4).double()
+    for act in (lambda: vae.sample(3), lambda: vae.encode(x), lambda: vae.reconstruct(x)):
+        act()
+    assert inversions == []
+
+
+@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+def test_scoring_given_latents_does(tables: dict, inversions: list[str]) -> None:
+    """The spy sees what there is to see."""
+    model(tables)(torch.ones(3, 4).double(), draw=Given([torch.ones(1, 3, 2).double()]))
+    assert len(inversions) > 0
