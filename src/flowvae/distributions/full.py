@@ -88,15 +88,12 @@ class Full(Family):
         (self.dim,) = event_shape
         self.size = 2 * self.dim + self.dim * (self.dim - 1) // 2
         rows, columns = torch.tril_indices(self.dim, self.dim, offset=-1)
-        # entry (i, j) of L is column `place[i, j]` of (0, diagonal, strict triangle): a gather, cheaper than a scatter
-        place = torch.zeros(self.dim, self.dim, dtype=torch.long)
-        place[rows, columns] = torch.arange(len(rows)) + 1 + self.dim
-        place.fill_diagonal_(0)
-        place += torch.diag(torch.arange(self.dim) + 1)
-        self.place = place.flatten()
+        # where the diagonal and the strict triangle stand in L, flattened
+        self.place = torch.cat([torch.arange(self.dim) * (self.dim + 1), rows * self.dim + columns])
 
     def __call__(self, phi: Tensor) -> FullNormal:
         loc, s, strict = in_full_precision(phi).split([self.dim, self.dim, self.size - 2 * self.dim], -1)
-        entries = torch.cat([torch.zeros_like(s[..., :1]), positive(s), strict], -1)
-        scale_tril = entries[..., self.place.to(phi.device)].unflatten(-1, (self.dim, self.dim))
+        entries = torch.cat([positive(s), strict], -1)
+        flat = entries.new_zeros(*entries.shape[:-1], self.dim**2)
+        scale_tril = flat.index_copy(-1, self.place.to(phi.device), entries).unflatten(-1, (self.dim, self.dim))
         return FullNormal(loc, scale_tril)
