@@ -1,0 +1,595 @@
+"""Mistakes that are easily made, each with the law or oracle that catches it.
+
+A bug replaces one attribute of the library. Bugs are collected from the literature, from issue trackers of similar
+libraries and from what was once wrong here.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+from torch.nn.functional import logsigmoid, softplus
+
+from flowvae import latents, objectives, registry
+from flowvae.distributions import Bernoulli, DiagonalNormal, FlowDistribution, FullNormal, diagonal, full
+from flowvae.distributions.base import Reparameterised
+from flowvae.flows.planar import Planar
+from flowvae.latents.flat import Flat
+from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
+from flowvae.model import VAE, Trace
+from flowvae.nn import MADE
+from flowvae.objectives import ELBO, IWAE, FreeBits
+from flowvae.posteriors import Flowed
+from flowvae.transforms import Affine, Autoregressive, Composed, Gated, PlanarTransform, Transform, planar
+from tests.laws import catalogue, test_densities, test_flows, test_latents, test_likelihoods, test_models, test_modules
+from tests.oracles import (
+    test_autoregressive,
+    test_bernoulli,
+    test_kl,
+    test_linear_gaussian,
+    test_never_inverts,
+    test_objectives,
+    test_other_libraries,
+    test_registry,
+)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """``owner.attribute`` becomes ``wrong``; then ``law()`` must fail."""
+
+    says: str
+    owner: Any
+    attribute: str
+    wrong: Any
+    law: Callable[[], None]
+
+
+def case(kind: str, name: str, *shapes: Any, **options: Any) -> catalogue.Case:
+    small = {
+        key: value for key, value in catalogue.SMALL.items() if key in (o.name for o in registry.options(kind, name))
+    }
+    return catalogue.Case(kind, {"name": name} | small | options, shapes)
+
+
+IAF = case("flow", "iaf", (4,), 3)
+PLAIN_IAF = case("flow", "iaf", (4,), 0)
+AFFINE = case("flow", "iaf", (4,), 3, update="affine")
+PLANAR = case("flow", "planar", (4,), 3)
+DIAGONAL = case("family", "diagonal", (4,))
+FULL = case("family", "full", (4,))
+FLOWED = case("posterior", "gaussian", catalogue.FEATURES, (4,), flow={"name": "iaf", "width": 12})
+FLAT = catalogue.cases("latents")[0]
+PIXELS = case("likelihood", "bernoulli", (3,), (1, 2, 2), decoder={"name": "mlp", "width": 12})
+MODEL = catalogue.models()[0]
+
+
+def spied(law: Callable[..., None], *arguments: Any) -> None:
+    """A law that wants the spy on inversions."""
+    with pytest.MonkeyPatch.context() as patch:
+        law(*arguments, test_never_inverts.spy(patch))
+
+
+# --- the mistakes ----------------------------------------------------------------------------------------------------
+
+
+def gate_without_its_bias(self: Gated, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    gate = torch.sigmoid(s + self.bias)
+    return m + gate * (x - m), logsigmoid(s)
+
+
+def unbounded_log_scale(self: Affine, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.exp(self._log_sigma(s)) * x + m, s
+
+
+def mean_instead_of_sum(self: Autoregressive, x: Tensor) -> tuple[Tensor, Tensor]:
+    y, ladj = self.update.forward(x, *self.net(x))
+    return y, ladj.mean(-1)
+
+
+def one_pass(self: Autoregressive, y: Tensor) -> Tensor:
+    return self.update.inverse(y, *self.net(y))
+
+
+def unguarded(self: Autoregressive, y: Tensor) -> Tensor:
+    x = y
+    for _ in range(y.shape[-1]):
+        m, s = self.net(x)
+        x = m + (y - m) * (1 + torch.exp(-(s + 1.5)))
+    return x
+
+
+def masked(change: Callable[[MADE], None]) -> Callable[..., None]:
+    """A MADE whose masks are changed once it is built."""
+    right = MADE.__init__
+
+    def build(self: MADE, *arguments: Any, **options: Any) -> None:
+        right(self, *arguments, **options)
+        change(self)
+
+    return build
+
+
+def sees_itself(net: MADE) -> None:
+    """The mask of the next output: what precedes that one includes this one."""
+    mask = net.out.mask[: len(net.out.mask) // 2]
+    net.out.mask = torch.cat([mask[1:], torch.ones_like(mask[:1])]).repeat(2, 1)
+
+
+def half_the_units(net: MADE) -> None:
+    """Units of the higher degrees see nothing."""
+    net.hidden[0].mask[len(net.hidden[0].mask) // 2 :] = 0
+
+
+def never_reversed(
+    self: MADE, *arguments: Any, reverse: bool = False, right: Any = MADE.__init__, **options: Any
+) -> None:
+    right(self, *arguments, reverse=False, **options)
+
+
+def blind_to_context(self: MADE, h: Tensor | None) -> Tensor | None:
+    return None
+
+
+def context_of_the_first_datum(self: MADE, h: Tensor | None) -> Tensor | None:
+    return None if self.context is None else self.context(h[:1] if h.ndim > 1 else h)
+
+
+def not_made_invertible(self: PlanarTransform, u: Tensor, w: Tensor, b: Tensor) -> None:
+    Transform.__init__(self)
+    self.u, self.w, self.b, self.dot = u, w, b, (w * u).sum(-1).clamp(min=-1 + 1e-12)
+
+
+def logarithm_of_the_raw_dot(self: PlanarTransform, x: Tensor) -> tuple[Tensor, Tensor]:
+    t = torch.tanh((self.w * x).sum(-1) + self.b)
+    return x + self.u * t[..., None], torch.log1p(self.dot * (1 - t))
+
+
+def rounding_divided_by_w(a: Tensor) -> Tensor:
+    return softplus(a + math.log(math.e - 1)) - 1
+
+
+def published_shift(a: Tensor) -> Tensor:
+    return softplus(a) - 1
+
+
+def same_step_every_time(self: Planar, h: Tensor | None = None) -> Transform:
+    flat = self.shared if self.amortised is None else self.amortised(h)
+    u, w, b = flat.unflatten(-1, (self.steps, -1)).split([self.dim, self.dim, 1], -1)
+    return Composed([PlanarTransform(u[..., 0, :], w[..., 0, :], b[..., 0, 0])] * self.steps)
+
+
+def first_part_first(self: Composed, y: Tensor) -> Tensor:
+    for part in self.parts:
+        y = part.inv(y)
+    return y
+
+
+def last_determinant_only(self: Composed, x: Tensor) -> tuple[Tensor, Tensor]:
+    for part in self.parts:
+        x, ladj = part.call_and_ladj(x)
+    return x, ladj
+
+
+def forward_determinant(self: Transform, y: Tensor) -> tuple[Tensor, Tensor]:
+    x = self._inverse(y)
+    return x, self.call_and_ladj(x)[1]
+
+
+def variance_for_deviation(self: DiagonalNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
+    log_q = -(0.5 * eps.square() + self.log_scale).sum(-1) - diagonal.HALF_LOG_2PI * eps.shape[-1]
+    return self.loc + eps * (2 * self.log_scale).exp(), log_q
+
+
+def without_constant(self: DiagonalNormal, value: Tensor) -> Tensor:
+    eps = (value - self.loc) * torch.exp(-self.log_scale)
+    return -(0.5 * eps.square() + self.log_scale).sum(-1)
+
+
+def covariance_for_factor(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
+    z = self.loc + (self.scale_tril.mT * eps[..., None, :]).sum(-1)
+    return z, -0.5 * eps.square().sum(-1) - self._log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
+
+
+def half_precision_product(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
+    z = self.loc + (self.scale_tril @ eps[..., None])[..., 0]
+    return z, -0.5 * eps.square().sum(-1) - self._log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
+
+
+def triangle_by_columns(self: full.Full, event_shape: tuple[int, ...], right: Any = full.Full.__init__) -> None:
+    right(self, event_shape)
+    transposed = self.place.unflatten(0, (self.dim, self.dim)).flip(0, 1).mT
+    self.place = transposed.flatten()
+
+
+def may_reach_zero(s: Tensor) -> Tensor:
+    return softplus(s + math.log(math.e - 1))
+
+
+def overflowing(s: Tensor) -> Tensor:
+    return s.exp()
+
+
+def reversed_divergence(q: DiagonalNormal, p: DiagonalNormal, right: Any = diagonal.kl_per_dimension) -> Tensor:
+    return right(p, q)
+
+
+def minus_the_determinant(self: FlowDistribution, eps: Tensor) -> tuple[Tensor, Tensor]:
+    z0, log_q0 = self.base.from_noise(eps)
+    z, ladj = self.transform.call_and_ladj(z0)
+    return z, log_q0 + ladj
+
+
+def drawn_then_scored(self: Reparameterised, noise: Any = None) -> tuple[Tensor, Tensor]:
+    shape = self.batch_shape + self.event_shape
+    z = self.from_noise(noise(shape) if noise else self._standard_normal(shape))[0]
+    return z, self.log_prob(z)
+
+
+def noise_where_it_was_made(self: Reparameterised, noise: Any = None) -> tuple[Tensor, Tensor]:
+    shape = self.batch_shape + self.event_shape
+    return self.from_noise(noise(shape) if noise else self._standard_normal(shape))
+
+
+def saturating(self: Bernoulli, value: Tensor) -> Tensor:
+    p = self.mean.clamp(1e-7, 1 - 1e-7)
+    return (value * p.log() + (1 - value) * (1 - p).log()).flatten(-len(self.event_shape)).sum(-1)
+
+
+def mean_over_pixels(self: Bernoulli, value: Tensor) -> Tensor:
+    return (value * self.logits - softplus(self.logits)).flatten(-len(self.event_shape)).mean(-1)
+
+
+def sharpened(self: BernoulliLikelihood, c: Tensor) -> Bernoulli:
+    class Sharp(Bernoulli):
+        mean = property(lambda self: (torch.sigmoid(self.logits) > 0.5).to(self.logits.dtype))
+
+    return Sharp(self.decoder(c), self.event_dims)
+
+
+def one_draw_for_all_samples(self: Flat, draw: Any, h: Tensor | None, batch: torch.Size) -> Any:
+    p = self.prior(self.no_parents(batch[-1:]))
+    latent = draw(0, p, lambda: self.posterior(h, p))
+    repeated = latents.Latent(
+        latent.z.expand(*batch, -1), latent.log_q.expand(batch), latent.log_p.expand(batch), latent.q, latent.p
+    )
+    return repeated.z, (repeated,)
+
+
+def deaf_to_noise(self: latents.FromPosterior, n: int, p: Any, q: Any) -> latents.Latent:
+    posterior = q()
+    z, log_q = posterior.rsample_and_log_prob()
+    return latents.Latent(z, log_q, p.log_prob(z), posterior, p)
+
+
+def prior_of_the_posterior(self: latents.FromPosterior, n: int, p: Any, q: Any) -> latents.Latent:
+    latent = right_draw(self, n, p, q)
+    return latents.Latent(
+        latent.z, latent.log_q, DiagonalNormal(p.loc + 0.1, p.log_scale).log_prob(latent.z), latent.q, p
+    )
+
+
+right_draw = latents.FromPosterior.__call__
+
+
+def cold(self: latents.FromPrior, n: int, p: Any, q: Any) -> latents.Latent:
+    z, log_p = p.rsample_and_log_prob()
+    return latents.Latent(z, log_p, log_p, p, p)
+
+
+def given_the_mean(self: Flowed, h: Tensor, p: Any) -> FlowDistribution:
+    context = None if self.context is None else self.context(h)
+    return FlowDistribution(self.base(h, p), self.flow(None if context is None else context.mean(0, keepdim=True)))
+
+
+def sum_over_the_batch(self: VAE, x: Tensor, h: Tensor, samples: int = 1, draw: Any = None) -> Trace:
+    trace = right_trace(self, x, h, samples, draw)
+    return Trace(trace.log_px.mean(-1, keepdim=True).expand_as(trace.log_px), trace.latents)
+
+
+right_trace = VAE.trace
+
+
+def plus_the_divergence(self: Trace) -> Tensor:
+    return self.log_px + sum(latent.kl for latent in self.latents)
+
+
+def sum_of_weights(log_w: Tensor) -> Tensor:
+    return torch.logsumexp(log_w, 0)
+
+
+def mean_of_logarithms(self: IWAE, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
+    return -trace.log_w.mean()
+
+
+def beta_on_everything(self: ELBO, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
+    return beta * (-trace.log_px.mean() + sum(objectives.group_kl(latent, self.kl).mean() for latent in trace.latents))
+
+
+def detached_divergence(self: ELBO, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
+    rate = sum(objectives.group_kl(latent, self.kl).mean() for latent in trace.latents)
+    return -trace.log_px.mean() + beta * rate.detach()
+
+
+def free_bits_of_each_datum(self: FreeBits, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
+    rate = sum(objectives.group_kl(latent, self.kl).clamp(min=self.free).mean() for latent in trace.latents)
+    return -trace.log_px.mean() + beta * rate
+
+
+def warmed_up_by_step(self: Any, step: int, steps_per_epoch: int) -> float:
+    return self.beta * min(1.0, step / self.warmup) if self.warmup else self.beta
+
+
+def silently_sampled(latent: Any, kl: str) -> Tensor:
+    return kl_divergence(latent.q, latent.p) if objectives.has_closed_kl(latent) else latent.kl
+
+
+def unvalidated(kind: str, spec: Any, **_: Any) -> dict[str, Any]:
+    table = {"name": spec} if isinstance(spec, str) else dict(spec or {})
+    defaults = {o.name: o.default for o in registry.options(kind, table["name"])}
+    return {"name": table["name"]} | defaults | table
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+flow_ladj = test_flows.test_log_determinant_is_that_of_the_jacobian
+flow_inverse = test_flows.test_the_inverse_undoes_the_map_and_the_map_the_inverse
+draw_is_scored = test_densities.test_a_draw_is_scored_as_any_point
+density_of_map = test_densities.test_the_density_is_that_of_the_map
+collapse = test_densities.test_no_family_collapses
+loop = test_modules.test_any_number_of_batch_dimensions_is_a_loop
+exact = test_linear_gaussian.test_the_exact_posterior_makes_every_weight_the_evidence
+pattern = partial(test_autoregressive.test_made_sees_all_that_precedes_and_nothing_else, 3, 13, 2, 2)
+
+BUGS = [
+    Bug("the gate's log-derivative forgets its bias", Gated, "forward", gate_without_its_bias, partial(flow_ladj, IAF)),
+    Bug(
+        "the affine log-scale is bounded in the map only",
+        Affine,
+        "forward",
+        unbounded_log_scale,
+        partial(flow_ladj, AFFINE),
+    ),
+    Bug(
+        "a mean over dimensions for a sum",
+        Autoregressive,
+        "call_and_ladj",
+        mean_instead_of_sum,
+        partial(flow_ladj, IAF),
+    ),
+    Bug("the inverse stops after one pass", Autoregressive, "_inverse", one_pass, partial(flow_inverse, IAF)),
+    Bug(
+        "the inverse overflows on coordinates not yet due",
+        Autoregressive,
+        "_inverse",
+        unguarded,
+        partial(test_autoregressive.test_the_inverse_is_found_one_coordinate_at_a_time, 20.0),
+    ),
+    Bug("outputs see their own input", MADE, "__init__", masked(sees_itself), partial(pattern, False)),
+    Bug("units do not see all that precedes", MADE, "__init__", masked(half_the_units), partial(pattern, False)),
+    Bug("the order is never reversed", MADE, "__init__", never_reversed, partial(pattern, True)),
+    Bug(
+        "the context is lost",
+        MADE,
+        "bind",
+        blind_to_context,
+        partial(test_modules.test_gradients_reach_every_parameter, IAF),
+    ),
+    Bug("every datum gets the context of the first", MADE, "bind", context_of_the_first_datum, partial(loop, IAF)),
+    Bug(
+        "planar is not made invertible", PlanarTransform, "__init__", not_made_invertible, partial(flow_inverse, PLANAR)
+    ),
+    Bug(
+        "1 - tanh for 1 - tanh^2",
+        PlanarTransform,
+        "call_and_ladj",
+        logarithm_of_the_raw_dot,
+        partial(flow_ladj, PLANAR),
+    ),
+    Bug(
+        "planar divides rounding errors by |w|^2",
+        planar,
+        "above_minus_one",
+        rounding_divided_by_w,
+        partial(test_other_libraries.test_planar_is_a_bijection_at_any_size_of_its_parameters, torch.float32, 1e-7),
+    ),
+    Bug(
+        "planar moves points where u = 0",
+        planar,
+        "above_minus_one",
+        published_shift,
+        partial(test_other_libraries.test_planar_is_that_of_rezende_and_mohamed, 1.0),
+    ),
+    Bug(
+        "planar repeats its first step",
+        Planar,
+        "forward",
+        same_step_every_time,
+        test_other_libraries.test_planar_flow_is_its_steps_in_order,
+    ),
+    Bug(
+        "parts are inverted in the order they are applied",
+        Composed,
+        "_inverse",
+        first_part_first,
+        partial(flow_inverse, IAF),
+    ),
+    Bug(
+        "only the last determinant counts", Composed, "call_and_ladj", last_determinant_only, partial(flow_ladj, PLANAR)
+    ),
+    Bug(
+        "the inverse has the map's determinant",
+        Transform,
+        "inverse_and_ladj",
+        forward_determinant,
+        partial(draw_is_scored, IAF),
+    ),
+    Bug(
+        "a flow adds its log-determinant",
+        FlowDistribution,
+        "from_noise",
+        minus_the_determinant,
+        partial(density_of_map, IAF),
+    ),
+    Bug(
+        "the variance scales the noise",
+        DiagonalNormal,
+        "from_noise",
+        variance_for_deviation,
+        partial(draw_is_scored, DIAGONAL),
+    ),
+    Bug("log_prob lacks log 2 pi", DiagonalNormal, "log_prob", without_constant, partial(draw_is_scored, DIAGONAL)),
+    Bug("L^T for L", FullNormal, "from_noise", covariance_for_factor, partial(draw_is_scored, FULL)),
+    Bug(
+        "autocast blurs full-covariance draws",
+        FullNormal,
+        "from_noise",
+        half_precision_product,
+        partial(test_densities.test_half_precision_networks_do_not_blur_the_density, FULL),
+    ),
+    Bug(
+        "the triangle is filled by columns",
+        full.Full,
+        "__init__",
+        triangle_by_columns,
+        partial(test_kl.test_families_read_their_parameters_in_the_order_they_say, "full"),
+    ),
+    Bug("a scale underflows to zero", diagonal, "positive", may_reach_zero, partial(collapse, DIAGONAL, -1e4)),
+    Bug("a Cholesky diagonal underflows to zero", full, "positive", may_reach_zero, partial(collapse, FULL, -1e4)),
+    Bug("a scale overflows", diagonal, "positive", overflowing, partial(collapse, DIAGONAL, 1e4)),
+    Bug(
+        "KL(p || q) for KL(q || p)",
+        diagonal,
+        "kl_per_dimension",
+        reversed_divergence,
+        partial(test_kl.test_sampling_confirms_the_closed_form, test_kl.normal),
+    ),
+    Bug(
+        "drawing and then scoring inverts the flow",
+        Reparameterised,
+        "rsample_and_log_prob",
+        drawn_then_scored,
+        partial(spied, test_never_inverts.test_training_never_inverts, test_never_inverts.FLOWED[0], "elbo"),
+    ),
+    Bug(
+        "the noise of generation stays on the CPU",
+        Reparameterised,
+        "rsample_and_log_prob",
+        noise_where_it_was_made,
+        partial(test_latents.test_generation_follows_the_model_to_its_device, FLAT),
+    ),
+    Bug(
+        "the likelihood saturates",
+        Bernoulli,
+        "log_prob",
+        saturating,
+        partial(test_bernoulli.test_extreme_logits_score_exactly, torch.float32),
+    ),
+    Bug(
+        "log p(x | z) is a mean over pixels",
+        Bernoulli,
+        "log_prob",
+        mean_over_pixels,
+        partial(test_likelihoods.test_binary_data_have_total_probability_one, PIXELS),
+    ),
+    Bug(
+        "the mean of the likelihood is its mode",
+        BernoulliLikelihood,
+        "forward",
+        sharpened,
+        partial(test_likelihoods.test_binary_data_have_total_probability_one, PIXELS),
+    ),
+    Bug(
+        "all samples of a datum are one draw",
+        Flat,
+        "walk",
+        one_draw_for_all_samples,
+        partial(test_latents.test_samples_of_a_datum_are_independent, FLAT),
+    ),
+    Bug(
+        "given noise is not used",
+        latents.FromPosterior,
+        "__call__",
+        deaf_to_noise,
+        partial(test_latents.test_noise_is_asked_for_once_a_group_in_order, FLAT),
+    ),
+    Bug("another prior is scored", latents.FromPosterior, "__call__", prior_of_the_posterior, exact),
+    Bug(
+        "temperature does nothing",
+        latents.FromPrior,
+        "__call__",
+        cold,
+        partial(test_latents.test_temperature_scales_the_noise, FLAT),
+    ),
+    Bug("the flow sees the batch's average context", Flowed, "forward", given_the_mean, partial(loop, FLOWED)),
+    Bug(
+        "data share their likelihood",
+        VAE,
+        "trace",
+        sum_over_the_batch,
+        partial(test_models.test_a_datum_counts_alone, MODEL),
+    ),
+    Bug("log w adds the KL", Trace, "log_w", property(plus_the_divergence), exact),
+    Bug(
+        "the importance-weighted bound forgets to divide by K",
+        objectives,
+        "log_mean_exp",
+        sum_of_weights,
+        partial(test_linear_gaussian.test_under_the_exact_posterior_every_bound_is_the_evidence, 10),
+    ),
+    Bug(
+        "iwae averages logarithms",
+        IWAE,
+        "forward",
+        mean_of_logarithms,
+        test_objectives.test_iwae_is_the_log_of_the_mean_weight,
+    ),
+    Bug(
+        "beta weighs both terms",
+        ELBO,
+        "forward",
+        beta_on_everything,
+        test_objectives.test_elbo_is_distortion_plus_beta_rate,
+    ),
+    Bug(
+        "the KL has no gradient",
+        ELBO,
+        "forward",
+        detached_divergence,
+        test_objectives.test_the_slope_of_the_loss_is_that_of_its_terms,
+    ),
+    Bug(
+        "free bits are granted to each datum",
+        FreeBits,
+        "forward",
+        free_bits_of_each_datum,
+        test_objectives.test_free_bits_charge_no_group_less_than_its_free_nats,
+    ),
+    Bug(
+        "warm-up in epochs counts steps",
+        objectives._Annealed,
+        "weight",
+        warmed_up_by_step,
+        partial(test_objectives.test_beta_warms_up_and_cycles, "elbo"),
+    ),
+    Bug(
+        "an analytic KL is silently sampled",
+        objectives,
+        "group_kl",
+        silently_sampled,
+        partial(test_objectives.test_an_analytic_kl_under_a_flow_is_refused, "elbo"),
+    ),
+    Bug(
+        "a nested table is not validated",
+        registry,
+        "resolve",
+        unvalidated,
+        partial(test_registry.test_a_wrong_specification_is_told_where_and_how, {"dim": 0}, "latents.dim: expected"),
+    ),
+]
