@@ -17,8 +17,12 @@ FLOW = "latents.posterior.flow"
 @pytest.fixture
 def scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
+    forget(monkeypatch)
+
+
+def forget(patch: pytest.MonkeyPatch) -> None:
     registry.names("flow")
-    monkeypatch.setattr(registry, "_components", {kind: dict(known) for kind, known in registry._components.items()})
+    patch.setattr(registry, "_components", {kind: dict(known) for kind, known in registry._components.items()})
 
 
 @pytest.mark.parametrize(
