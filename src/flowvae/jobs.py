@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from flowvae.config import Config
-from flowvae.engine import Fitted
+from flowvae.engine import Fitted, Interrupted
 from flowvae.errors import InputError
 from flowvae.evaluation import Evaluation
 from flowvae.report.runs import Run, read_runs
@@ -81,7 +81,10 @@ def run_jobs(
         return _run_in_processes(missing, results, parallel, plugins, tell)
     for number, job in enumerate(missing, 1):
         tell(f"{study.name}: run {number} of {len(missing)}, {job}")
-        tell(f"{study.name}: {job}: {run_job(job, results, quiet=quiet, tell=tell)}")
+        try:
+            tell(f"{study.name}: {job}: {run_job(job, results, quiet=quiet, tell=tell)}")
+        except KeyboardInterrupt as stopped:
+            raise _interrupted(stopped) from None
 
 
 def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = print) -> str:
@@ -125,18 +128,24 @@ def _run_in_processes(
                 tell(f"{job.study.name}: {done} of {len(jobs)}, {_last_line(job)}")
                 failed += [job] if process.returncode else []
             time.sleep(0.05)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         for process in under_way:
             process.send_signal(signal.SIGINT)
         for process in under_way:
             process.wait()
-        raise
+        raise _interrupted(stopped) from None
     if failed:
         names = "; ".join(map(str, failed))
         raise InputError(
             f"expected all runs to finish; got {len(failed)} of {len(jobs)} that failed ({names}): "
             f"see {_log(failed[0])}, then run the same command again"
         )
+
+
+def _interrupted(stopped: KeyboardInterrupt) -> Interrupted:
+    """The interrupt, with what it means for a study."""
+    number = getattr(stopped, "code", 128 + signal.SIGINT) - 128
+    return Interrupted("interrupted; what is trained is kept: run the same command again to go on", number)
 
 
 def _start(job: Job, results: Results, plugins: Sequence[Path], threads: int) -> subprocess.Popen:

@@ -45,7 +45,7 @@ class Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     command = typer.main.get_command(app)
     try:
         with command.make_context("flowvae", list(sys.argv[1:] if arguments is None else arguments)) as context:
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None:
             raise
         return _complain(f"expected to read or write {str(error.filename)!r}; got: {error.strerror}", 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

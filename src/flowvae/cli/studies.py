@@ -14,13 +14,20 @@ StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A packaged study
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of results.")]
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None)
 
 
 def add_to(parent: typer.Typer) -> None:
     """Add the commands of this group."""
     parent.command()(report)
-    parent.add_typer(app, name="study", help="Tables of several rows and seeds: list, run, table.")
+    parent.add_typer(app, name="study")
+
+
+@app.callback(invoke_without_command=True)
+def study(context: typer.Context) -> None:
+    """Tables of several rows and seeds: list, run, table."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("list")

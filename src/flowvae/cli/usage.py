@@ -22,15 +22,16 @@ def sentence(error: Exception) -> str:
         known = [name for parameter in context.command.params for name in parameter.opts] if context else []
         if type(error).__name__ == "NoSuchOption":
             return f"expected an option of '{where}'; got {option!r}{nearest(option, known)}"
-        return f"{where}: {_plain(said)}; see '{where} --help'"
     if parameter := getattr(error, "param", None):
         name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
         if type(error).__name__ == "MissingParameter":
             return f"expected {name} for '{where}'; got none: see '{where} --help'"
         return f"{name}: {_plain(said)}"
-    return f"{where}: {_plain(said)}; see '{where} --help'"
+    return f"{_plain(said)}: see '{where} --help'"
 
 
 def _plain(message: str) -> str:
-    message = message.strip().rstrip(".")
+    message = message.strip().rstrip(".").removeprefix("Value error, ")
+    if message.startswith("Input should be "):
+        return "expected " + message.removeprefix("Input should be ")
     return message[:1].lower() + message[1:]

@@ -1,0 +1,68 @@
+"""list, show and check."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cli.conftest import Command
+
+from flowvae import registry
+from flowvae.cli import main
+from flowvae.config import Config, recipes
+from flowvae.study import studies
+
+
+def test_list_names_everything_there_is(command: Command) -> None:
+    kinds: dict[str, list[str]] = {}
+    for line in command("list").stdout.splitlines():
+        if line.startswith("  "):
+            name, _, about = line.strip().partition("  ")
+            assert about.strip(), f"nothing is said about {name}"
+            kinds[kind].append(name)
+        elif line and not line.startswith("'"):
+            kind = line
+            kinds[kind] = []
+    assert kinds == {kind: registry.names(kind) for kind in registry.PACKAGES if registry.names(kind)} | {
+        "recipe": recipes(),
+        "study": studies(),
+    }
+
+
+def test_show_prints_documentation_and_options(command: Command) -> None:
+    shown = command("show", "iaf").stdout
+    assert registry.describe("flow", "iaf") in shown
+    table = {line.split()[0]: line for line in shown.partition("\noptions\n")[2].splitlines()}
+    assert list(table) == [option.name for option in registry.options("flow", "iaf")]
+    assert table["steps"].split()[1:] == ["int", ">=", "1", "4"]
+    assert table["update"].endswith('"gated"')
+
+
+def test_show_tells_kinds_apart(capsys: pytest.CaptureFixture[str], refused) -> None:
+    assert "'flowvae show encoder/mlp' or 'flowvae show decoder/mlp'" in refused("show", "mlp")
+    assert main(["show", "decoder/mlp"]) == 0
+    assert capsys.readouterr().out.startswith("decoder mlp\n")
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_show_prints_a_recipe_to_start_from(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", f"recipe/{name}"]) == 0
+    (tmp_path / "mine.toml").write_text(capsys.readouterr().out)
+    assert Config.load(tmp_path / "mine.toml") == Config.load(name)
+
+
+def test_check_says_what_a_file_holds(command: Command, tmp_path: Path) -> None:
+    x = np.arange(24.0).reshape(6, 4)
+    x[4] = x[1]
+    np.save(tmp_path / "x.npy", x)
+    said = command("check", "x.npy").stdout
+    assert "(6, 4)" in said
+    assert "[0, 23]" in said
+    assert "1 rows repeat" in said
+
+
+def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "x.npy", np.array([[0.0, np.nan], [1.0, 0.5]]))
+    assert main(["check", str(tmp_path / "x.npy"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["missing"], found["minimum"], found["maximum"]) == (1, 0.0, 1.0)

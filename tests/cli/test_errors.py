@@ -1,0 +1,125 @@
+"""Bad input anywhere: exit code 2 and one sentence with the remedy, never a traceback, and nothing is touched."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cli.conftest import SMALL, environment
+
+Refused = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("trian", "expected a command of 'flowvae'; got 'trian'; did you mean 'train'?"),
+        ("train", "expected RECIPE for 'flowvae train'; got none: see 'flowvae train --help'"),
+        ("train digits", "expected --out for 'flowvae train'; got none"),
+        ("train digits --uot x", "expected an option of 'flowvae train'; got '--uot'; did you mean '--out'?"),
+        ("train digits --out", "option '--out' requires an argument: see 'flowvae --help'"),
+        ("train digits --out x --set foo", "expected a change as a.b=c; got 'foo': write --set"),
+        ("train digts --out x", "expected a recipe by name or a TOML file; got 'digts'; did you mean 'digits'?"),
+        ("train no.toml --out x", "expected a recipe as a TOML file; got 'no.toml', which is no file: check the path"),
+        ("train digits --out x --data no.npy", "expected a file or a folder; got 'no.npy', which does not exist"),
+        ("train digits --out x --plugin no.py", "expected a Python file; got 'no.py'"),
+        ("train digits --out x --data-dir .", "data.dir: 'digits' has no such option"),
+        ("evaluate no", "expected the folder of a run; got 'no'"),
+        ("evaluate no --samples 0", "--samples: expected greater than or equal to 1"),
+        ("evaluate no --samples many", "--samples: expected a valid integer"),
+        ("sample no -o x.gif", "expected a name that ends in .png"),
+        ("sample no -o .", "expected a name that ends in"),
+        ("sample no -o x.png -n 0", "-n: expected greater than or equal to 1"),
+        ("sample no -o x.png -t -1", "--temperature: expected greater than or equal to 0"),
+        ("encode no -o z.txt", "expected a name that ends in .npz; got 'z.txt'"),
+        ("score no -o p.npz", "expected a name that ends in .csv"),
+        ("show ifa", "expected the name of a component; got 'ifa'; did you mean 'iaf'?"),
+        ("show flow/planr", "expected a flow; got 'planr'; did you mean 'planar'?"),
+        ("show flw/planar", "expected a kind of component; got 'flw'; did you mean 'flow'?"),
+        ("check no.csv", "expected a file or a folder; got 'no.csv', which does not exist"),
+        ("study rn", "expected a command of 'flowvae study'; got 'rn'; did you mean 'run'?"),
+        (
+            "study run digit-demo",
+            "expected a study by name or a TOML file; got 'digit-demo'; did you mean 'digits-demo'?",
+        ),
+        (
+            "study run digits-demo --rows ifa",
+            "expected a row of the study 'digits-demo'; got 'ifa'; did you mean 'iaf'?",
+        ),
+        ("study run digits-demo --seeds 0,x", "expected seeds as 0,1,2; got 'x'"),
+        ("study run digits-demo --jobs 0", "--jobs: expected greater than or equal to 1"),
+        ("study table mnist-mlp", "make them with 'flowvae study run mnist-mlp'"),
+        ("study table mnist-mlp --format pdf", "--format: 'pdf' is not one of 'text', 'markdown', 'html', 'json'"),
+        ("report mnist-ml", "expected the folder of a run, or one study; got 'mnist-ml'; did you mean 'mnist-mlp'?"),
+        ("report . -o page.pdf", "expected a name that ends in .html"),
+        ("report .", "config.toml"),
+    ],
+)
+def test_mistakes(arguments: str, said: str, refused: Refused, tmp_path: Path) -> None:
+    assert said in refused(*arguments.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_as_a_process(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flowvae", "train", "digits", "--out", "x", "--set", "latents.dmi=3"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "flowvae: latents.dmi: 'flat' has no such option; did you mean 'dim'?\n"
+
+
+def test_a_run_is_never_overwritten(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("precious")
+    said = refused("train", "digits", "--out", "run", *SMALL)
+    assert "'run', which holds files" in said
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+    (tmp_path / "file").touch()
+    assert "got the file 'file'" in refused("train", "digits", "--out", "file", *SMALL)
+
+
+def test_arrays_and_tables_are_never_overwritten(refused: Refused, trained: Path, tmp_path: Path) -> None:
+    for name, arguments in {"z.npz": ("encode",), "p.csv": ("score",), "x.npz": ("sample",)}.items():
+        (tmp_path / name).write_text("precious")
+        assert f"expected a new file; got '{name}', which exists" in refused(*arguments, trained, "-o", name)
+        assert (tmp_path / name).read_text() == "precious"
+
+
+def test_data_of_another_shape_or_kind(refused: Refused, trained: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.random.default_rng(0).random((40, 5)).round())
+    assert "expected data of shape (1, 8, 8), as the run was trained on; got (5,)" in refused(
+        "score", trained, "--data", "wide.npy", "-o", "p.csv"
+    )
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8)))
+    assert "use --set data.scale=255" in refused("score", trained, "--data", "grey.npy", "-o", "p.csv")
+    assert "use --set data.scale=255" in refused("train", "digits", "--data", "grey.npy", "--out", "run")
+    assert not (tmp_path / "run").exists()
+    assert "expected a change of data on a trained run" in refused("evaluate", trained, "--set", "latents.dim=3")
+    assert "expected 'train', 'validation' or 'test'; got 'tset'" in refused("evaluate", trained, "--split", "tset")
+
+
+def test_a_torn_recipe_and_torn_weights(refused: Refused, tmp_path: Path, trained: Path) -> None:
+    (tmp_path / "torn.toml").write_text("[data\nname = 3")
+    assert "expected TOML in 'torn.toml'" in refused("train", "torn.toml", "--out", "run")
+    for name in ("config.toml", "environment.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes()[:100])
+    assert "expected a safetensors file" in refused("evaluate", ".")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "Permission denied" in refused("train", "digits", "--out", "locked/run", *SMALL)
+
+
+def test_the_reader_may_stop_reading(tmp_path: Path) -> None:
+    shell = f"{sys.executable} -m flowvae show recipe/mnist-iaf | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -1,0 +1,139 @@
+"""What is asked of a run, against the library asked directly."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.cli.conftest import Command
+
+import flowvae as fv
+from flowvae.cli import main
+
+
+@pytest.fixture(scope="module")
+def library(trained: Path) -> fv.Evaluation:
+    return fv.evaluate(fv.load(trained), fv.load_data("digits").test, samples=20)
+
+
+def close(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-4
+
+
+def test_evaluate_is_the_librarys(trained: Path, library: fv.Evaluation) -> None:
+    assert (trained.parent / "evaluate.txt").read_text() == f"{library}\n"
+    kept = json.loads((trained / "evaluation.json").read_text())
+    assert kept["split"] == "test"
+    assert close(kept["elbo"], library.elbo)
+    assert close(kept["log_likelihood"], library.log_likelihood)
+    with np.load(trained / "samples.npz") as arrays:
+        assert arrays["samples"].shape == (64, 1, 8, 8)
+    with np.load(trained / "reconstructions.npz") as arrays:
+        seen = fv.load_data("digits").test.take(16).frozen(0).values.numpy()
+        assert np.array_equal(arrays["originals"], seen)
+
+
+def test_evaluate_on_other_data_is_not_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (trained / "evaluation.json").read_bytes()
+    assert main(["evaluate", str(trained), "--split", "validation", "--samples", "7", "--seed", "3", "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    expected = fv.evaluate(fv.load(trained), fv.load_data("digits").validation, samples=7, seed=3)
+    assert close(found["log_likelihood"], expected.log_likelihood)
+    assert (found["split"], found["count"], found["samples"], found["seed"]) == ("validation", 180, 7, 3)
+    assert "not kept in the run" in said.err
+    assert (trained / "evaluation.json").read_bytes() == before
+
+
+def test_sample(trained: Path, command: Command, tmp_path: Path) -> None:
+    command("sample", trained, "-n", "9", "-o", "grid.png", "--seed", "1")
+    first = (tmp_path / "grid.png").read_bytes()
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size[0] == picture.size[1] >= 640
+    assert main(["sample", str(trained), "-n", "9", "-o", str(tmp_path / "grid.png"), "--seed", "1"]) == 0
+    assert (tmp_path / "grid.png").read_bytes() == first
+    assert main(["sample", str(trained), "-n", "9", "-o", str(tmp_path / "grid.png"), "--seed", "2"]) == 0
+    assert (tmp_path / "grid.png").read_bytes() != first
+
+
+def test_sample_arrays(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "x.npz"
+    assert main(["sample", str(trained), "-n", "300", "-o", str(out), "--temperature", "0"]) == 0
+    with np.load(out) as arrays:
+        drawn, means = arrays["samples"], arrays["means"]
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert np.ptp(means, axis=0).max() < 1e-6, "at temperature 0 the prior is one point"
+    error = np.sqrt(means[0] * (1 - means[0]) / 300)
+    assert (np.abs(drawn.mean(0) - means[0]) < 5 * error + 1e-6).all(), "draws of x have the mean of p(x | z)"
+
+
+def test_reconstruct(trained: Path, command: Command, tmp_path: Path) -> None:
+    said = command("reconstruct", trained, "-o", "pairs.npz", "-n", "20", "--seed", "4").stderr
+    with np.load(tmp_path / "pairs.npz") as arrays:
+        originals, means, errors = arrays["originals"], arrays["means"], arrays["errors"]
+    assert np.array_equal(originals, fv.load_data("digits").test.take(20).frozen(4).values.numpy())
+    assert np.array_equal(errors, np.abs(originals - means))
+    assert f"mean absolute error {errors.mean():.4f}" in said
+    assert 0 < means.min() < means.max() < 1
+    assert main(["reconstruct", str(trained), "-o", str(tmp_path / "pairs.png")]) == 0
+    with Image.open(tmp_path / "pairs.png") as picture:
+        assert picture.size[0] > 800
+
+
+def test_encode(trained: Path, grey: Path, command: Command, tmp_path: Path) -> None:
+    command("encode", trained, "--data", grey, "-o", "z.npz", "--samples", "200")
+    with np.load(tmp_path / "z.npz") as arrays:
+        z, mean, sd = arrays["z"], arrays["mean"], arrays["sd"]
+    assert z.shape == mean.shape == sd.shape == (360, 3)
+    spread = (z - mean) / sd
+    assert abs(spread.mean()) < 0.15
+    assert abs(spread.std() - 1) < 0.1
+    model, x = fv.load(trained), fv.load_data("digits").test.frozen(0).batch(torch.arange(360))
+    torch.manual_seed(11)
+    (draws,) = model.encode(x, 400)
+    error = draws.std(0).numpy() * np.sqrt(1 / 200 + 1 / 400)
+    assert (np.abs(draws.mean(0).numpy() - mean) < 6 * error).all(), "rows are in the order of the file"
+
+
+def test_encode_keeps_the_labels_of_a_data_set(trained: Path, tmp_path: Path) -> None:
+    assert main(["encode", str(trained), "-o", str(tmp_path / "z.npz"), "--split", "validation", "-k", "1"]) == 0
+    with np.load(tmp_path / "z.npz") as arrays:
+        assert np.array_equal(arrays["labels"], fv.load_data("digits").validation.labels)
+        assert np.array_equal(arrays["z"], arrays["mean"])
+
+
+def test_score_is_the_evaluation_row_by_row(
+    trained: Path, grey: Path, library: fv.Evaluation, command: Command, tmp_path: Path
+) -> None:
+    said = command("score", trained, "--data", grey, "-o", "p.csv").stderr
+    with (tmp_path / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["row", "log_px", "elbo", "ess"]
+    assert [int(row["row"]) for row in rows] == list(range(360))
+    assert library.per_datum is not None
+    for name, values in (("log_px", library.per_datum.log_px_hat), ("elbo", library.per_datum.elbo)):
+        assert np.allclose([float(row[name]) for row in rows], values, atol=1e-4)
+    assert f"mean log p(x) {library.log_likelihood:.2f} with 20 samples" in said
+
+
+def test_score_with_splits_and_labels(trained: Path, tmp_path: Path) -> None:
+    digits = fv.load_data("digits")
+    arrays = {name: split.values.numpy() for name, split in digits.splits.items()}
+    labels = {f"{name}_labels": split.labels.numpy() for name, split in digits.splits.items()}
+    np.savez(tmp_path / "all.npz", **arrays, **labels)
+    arguments = ["score", str(trained), "--data", str(tmp_path / "all.npz"), "--set", "data.scale=16", "-k", "2", "-q"]
+    assert main([*arguments, "--split", "validation", "-o", str(tmp_path / "p.csv")]) == 0
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert len(lines) == 181
+    assert [int(line.rsplit(",", 1)[1]) for line in lines[1:]] == digits.validation.labels.tolist()
+
+
+def test_report(trained: Path, command: Command, tmp_path: Path) -> None:
+    command("report", trained, "-o", "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<html" in page
+    assert page.count("data:image/png;base64,") >= 4
+    assert "http://" not in page.replace("http://www.w3.org", "")

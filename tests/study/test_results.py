@@ -1,0 +1,115 @@
+"""The results file: runs are added one by one, replaced, forgotten when their recipe is, and never lost to a neighbour."""
+
+import json
+import multiprocessing
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowvae import InputError
+from flowvae.results import Results, locked, run_folders
+from flowvae.study import Study
+
+
+def add(results: Results, study: Study, row: str, seed: int, elbo: float = -20.0) -> None:
+    run = {"seed": seed, "elbo": elbo, "config_digest": study.digest(study.row(row), seed)}
+    pictures = {"samples": np.full((2, 1, 4, 4), seed / 4, np.float32), "originals": np.eye(4, dtype=np.float32)}
+    results.add(study, row, run, {"command": "test"}, [[1.0, elbo, None, 2.0]], pictures)
+
+
+def add_all(folder: Path, source: Path, seeds: range) -> None:
+    study = Study.load(source)
+    for seed in seeds:
+        add(Results(folder, "tiny"), study, "full", seed)
+
+
+def test_runs_are_added_in_the_order_of_the_study(tiny: Path, tmp_path: Path) -> None:
+    study, results = Study.load(tiny), Results(tmp_path / "results", "tiny")
+    for row, seed in (("full", 1), ("full", 0), ("diagonal", 0)):
+        add(results, study, row, seed)
+    record = results.read()
+    assert (record["study"], record["title"], record["metrics"]) == ("tiny", study.title, study.metrics)
+    assert [(row["name"], [run["seed"] for run in row["runs"]]) for row in record["rows"]] == [
+        ("diagonal", [0]),
+        ("full", [0, 1]),
+    ]
+    assert record["rows"][1]["label"] == "full covariance"
+    assert record["rows"][1]["published"] == {"elbo": -20.5, "source": "a paper", "binarise": "static"}
+    assert "published" not in record["rows"][0]
+    assert json.loads(results.curves.read_text()) == {
+        "full": {"1": [[1.0, -20.0, None, 2.0]], "0": [[1.0, -20.0, None, 2.0]]},
+        "diagonal": {"0": [[1.0, -20.0, None, 2.0]]},
+    }
+    assert results.has("full", 1, study.digest(study.row("full"), 1))
+    assert not results.has("diagonal", 1, study.digest(study.row("diagonal"), 1))
+
+
+def test_a_run_replaces_that_of_its_seed(tiny: Path, tmp_path: Path) -> None:
+    study, results = Study.load(tiny), Results(tmp_path, "tiny")
+    add(results, study, "full", 0, -30.0)
+    add(results, study, "full", 0, -25.0)
+    assert [run["elbo"] for run in results.read()["rows"][1]["runs"]] == [-25.0]
+    assert json.loads(results.curves.read_text())["full"]["0"][0][1] == -25.0
+
+
+def test_pictures_are_those_of_the_first_seed_and_small(tiny: Path, tmp_path: Path) -> None:
+    study, results = Study.load(tiny), Results(tmp_path, "tiny")
+    add(results, study, "full", 1)
+    add(results, study, "full", 2)
+    add(results, study, "diagonal", 1)
+    with np.load(results.pictures) as arrays:
+        assert sorted(arrays) == ["diagonal/originals", "diagonal/samples", "full/originals", "full/samples"]
+        assert arrays["full/samples"].dtype == np.uint8
+        assert arrays["full/samples"][0, 0, 0, 0] == 64  # 255 / 4
+        assert arrays["full/originals"].max() == 1
+
+
+def test_results_of_another_recipe_are_forgotten(tiny: Path, tmp_path: Path) -> None:
+    study, results = Study.load(tiny), Results(tmp_path / "results", "tiny")
+    for row in ("diagonal", "full"):
+        add(results, study, row, 0)
+    assert results.forget(study) == []
+    tiny.write_text(tiny.read_text().replace('"full" }', '"full", "latents.dim" = 3 }'))
+    changed = Study.load(tiny)
+    assert results.forget(changed) == [("full", 0)]
+    assert [len(row["runs"]) for row in results.read()["rows"]] == [1, 0]
+    assert results.forget(changed) == []
+
+
+def test_processes_add_without_losing_each_others_runs(tiny: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    parts = [context.Process(target=add_all, args=(tmp_path, tiny, range(k, 16, 4))) for k in range(4)]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join(60)
+    assert [run["seed"] for run in Results(tmp_path, "tiny").read()["rows"][1]["runs"]] == list(range(16))
+
+
+def test_a_folder_in_use_is_waited_for_or_refused(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def enter() -> None:
+        with locked(tmp_path):
+            entered.set()
+
+    with locked(tmp_path):
+        with pytest.raises(InputError, match="in use by another process"), locked(tmp_path, wait=False):
+            pass
+        waiting = threading.Thread(target=enter)
+        waiting.start()
+        assert not entered.wait(0.1)
+    waiting.join(10)
+    assert entered.is_set()
+
+
+def test_torn_and_missing_files(tiny: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path, "tiny")
+    with pytest.raises(InputError, match="make them with 'flowvae study run tiny'"):
+        results.read()
+    results.path.write_text('{"rows": [')
+    with pytest.raises(InputError, match="expected JSON"):
+        results.read()
+    assert run_folders({"study": "tiny", "rows": [{"name": "full", "runs": [{"seed": 0}]}]}, tmp_path) == []

@@ -1,0 +1,104 @@
+"""What a study is: its file, its rows' recipes, and the digests that tell whether a result is of today's recipe."""
+
+from pathlib import Path
+
+import pytest
+
+from flowvae import InputError
+from flowvae.config import Config, read_toml
+from flowvae.study import Study, studies
+
+
+@pytest.mark.parametrize("name", studies())
+def test_packaged_studies_are_sound(name: str) -> None:
+    study = Study.load(name)
+    assert study.name == name
+    first, *others = (study.config(row, seed=study.seeds[0]) for row in study.rows)
+    assert others
+    for config in others:  # rows differ in their posterior and in nothing else
+        assert config.latents["posterior"] != first.latents["posterior"]
+        assert {**config.tables(), "latents": 0} == {**first.tables(), "latents": 0}
+    assert first.evaluation == study.evaluation
+    for row in study.rows:
+        assert not row.published or {"source", "binarise"} <= row.published.keys()
+
+
+def test_published_bounds_of_kong_and_li_are_those_of_the_text() -> None:
+    rows = Study.load("kong-li").rows
+    assert [row.published["elbo"] for row in rows] == [-109.23, -111.96, -105.09, -107.67]
+    assert all("training loss on grey pixels" in row.published["note"] for row in rows)
+    assert ["swapped" in row.published["note"] for row in rows] == [False, False, True, True]
+
+
+def test_a_row_is_its_base_with_its_changes_and_a_seed(tiny: Path) -> None:
+    study = Study.load(tiny)
+    config = study.config(study.row("full"), 3)
+    assert (config.seed, config.evaluation.samples, config.latents["dim"]) == (3, 5, 2)
+    assert config.latents["posterior"]["family"] == {"name": "full"}
+    assert study.config(study.row("diagonal"), 3).latents["posterior"]["family"] == {"name": "diagonal"}
+
+
+def test_a_base_and_a_row_may_be_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "mine.toml").write_text('data = "digits"\nlatents = { dim = 5 }\n')
+    rows = '[[rows]]\nname = "a"\n[[rows]]\nname = "b"\nrecipe = "mine.toml"\noverrides = { seed = 9, training = { epochs = 3 } }\n'
+    (tmp_path / "deep" / "s.toml").write_text(f'title = "t"\nseeds = [0]\nbase = "digits"\n{rows}')
+    monkeypatch.chdir(tmp_path)
+    study = Study.load("deep/s.toml")
+    assert study.config(study.row("a"), 0).latents == Config.load("digits").latents
+    mine = study.config(study.row("b"), 0)
+    assert (mine.latents["dim"], mine.training["epochs"], mine.seed) == (5, 3, 0)
+
+
+def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -> None:
+    def digests(text: str) -> list[str]:
+        (tmp_path / "other.toml").write_text(text)
+        study = Study.load(tmp_path / "other.toml")
+        return [study.digest(row, seed) for row in study.rows for seed in study.seeds]
+
+    text = tiny.read_text()
+    first = digests(text)
+    assert len(set(first)) == 4
+    assert digests(text.replace("Two tiny", "Some")) == first
+    assert digests(text.replace('label = "full covariance"', "")) == first
+    assert digests(text.replace("samples = 5", 'samples = 5\nmemory = "1GiB"')) == first
+    for old, new in (
+        ("samples = 5", "samples = 6"),
+        ("epochs = 2", "epochs = 3"),
+        ("depth = 1 }\nlat", "depth = 2 }\nlat"),
+    ):
+        assert not set(digests(text.replace(old, new))) & set(first)
+    only = digests(text.replace('"full" }', '"diagonal" }'))
+    assert only[:2] == first[:2]
+    assert not set(only[2:]) & set(first)
+    mnist = [text.replace('"digits"', f'{{ name = "mnist", dir = "{place}" }}') for place in ("", "/elsewhere")]
+    assert digests(mnist[0]) == digests(mnist[1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seeds", "seds", "seds: a study has no such entry; did you mean 'seeds'?"),
+        ("overrides", "override", "rows.1.override: no such option; did you mean 'overrides'?"),
+        ("samples = 5", "sample = 5", "evaluation.sample: no such option; did you mean 'samples'?"),
+        ("seeds = [0, 1]", "seeds = []", "tiny.toml.seeds: expected"),
+        ("seeds = [0, 1]", "seeds = [-1]", "greater than or equal to 0; got -1"),
+        ('name = "full"', 'name = "diagonal"', "expected rows of different names; got 'diagonal' twice"),
+        ('name = "full"', 'name = "../full"', "rows.1.name: "),
+        ('family" = "full"', 'family" = "fall"', "study 'tiny', row 'full': "),
+        ("latents.posterior.family", "latents.posterior.famly", "did you mean 'family'?"),
+        ("title", "# title", "tiny.toml.title: expected"),
+    ],
+)
+def test_mistakes_are_named(old: str, new: str, said: str, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace(old, new))
+    with pytest.raises(InputError) as error:
+        Study.load(tiny)
+    assert said in str(error.value)
+
+
+def test_unknown_studies_and_rows(tiny: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'mnist-mlp'"):
+        read_toml("mnist-mpl", "studies", "study")
+    with pytest.raises(InputError, match="expected a row of the study 'tiny'; got 'ful'; did you mean 'full'"):
+        Study.load(tiny).row("ful")
