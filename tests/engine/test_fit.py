@@ -1,11 +1,12 @@
 import json
+import re
 import tomllib
 from dataclasses import replace
 
 import pytest
 import torch
 
-from flowvae.engine import fit, load, read_journal
+from flowvae.engine import fit, load, progress, read_journal
 from flowvae.errors import InputError
 from flowvae.model import build_model
 
@@ -137,6 +138,8 @@ def test_the_folder_says_how_the_run_was_made(data, build, tmp_path):
     assert config["objective"]["name"] == "elbo"
     assert config["data"]["binarise"] == "dynamic"
     assert config["evaluation"] == {"samples": 7}
+    changed = {"tables": {"evaluation": {"samples": 8}}, "log_every": 3}
+    assert fit(build(), data, epochs=2, run=run, seed=3, resume=True, quiet=True, **changed).steps == fitted.steps
     environment = json.loads((run / "environment.json").read_text())
     assert environment["data"]["digest"] == data.digest
     assert environment["data"]["event_shape"] == [1, 8, 8]
@@ -205,3 +208,13 @@ def test_notices_go_to_standard_error_and_quiet_says_nothing(data, build, capfd)
     assert "the batch is the whole training split" in shown.err
     fit(build(), small, epochs=1, quiet=True)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_bar_shows_epochs_bounds_and_speed(data, build, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if on a terminal
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    fit(build(), data, epochs=2, log_every=3)
+    shown = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", capfd.readouterr().err)
+    assert "epoch 2/2" in shown
+    assert re.search(r"train -\d+\.\d\d  validation -\d+\.\d\d  [\d,]+/s", shown)

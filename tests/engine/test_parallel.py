@@ -16,7 +16,7 @@ OPTIONS = {"epochs": 4, "ema": 0.9, "clip": 10.0, "log_every": 5, "optimiser": {
 
 def train(run: Path, *launcher: str) -> None:
     command = [sys.executable, *launcher, str(SCRIPT), json.dumps(OPTIONS), str(run)]
-    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, timeout=600)
 
 
 def test_two_processes_equal_one(tmp_path):

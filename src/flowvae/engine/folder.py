@@ -11,9 +11,10 @@ from flowvae.data import Data
 from flowvae.engine.environment import environment
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
-from flowvae.model import VAE
+from flowvae.model import PARTS, VAE
 
-# What may differ between a run and its continuation: it has no influence on the numbers.
+SHARED = ("seed", *PARTS, "objective", "optimiser", "schedule", "phases")
+# Options of training that may differ between a run and its continuation: they have no influence on the numbers.
 FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
 
 
@@ -70,8 +71,9 @@ class Folder:
 
 def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any]:
     """What a run and its continuation must share, as flat entries to compare: ``{"training.epochs": 50, ...}``."""
-    settings = {name: value for name, value in config["training"].items() if name not in FREE}
-    shared = config | {"training": settings, "data": {"digest": data.digest, "rows": len(data.train)}}
+    shared = {table: config[table] for table in SHARED if table in config}
+    shared["training"] = {name: value for name, value in config["training"].items() if name not in FREE}
+    shared["data"] = {"digest": data.digest, "rows": len(data.train), "binarise": data.train.binarise}
     shared["weights"] = {name: list(p.shape) for name, p in model.named_parameters()}
     flat: dict[str, Any] = {}
     _flatten("", json.loads(json.dumps(without_none(shared))), flat)

@@ -204,7 +204,7 @@ class Loop:
             finding = diagnose(self.stage.plain, x, self.beta, indices)
         message = f"step {state.step}, epoch {state.epoch + 1}: {finding}"
         if self.folder:
-            message += f" (see {dump(self.folder.path, state.step, finding, indices, x, before).name})"
+            message += dump(self.folder.path, state.step, finding, indices, x, before)
         if self.training.on_nonfinite == "skip" and state.skipped < MOST_SKIPPED:
             state.skipped += 1
             set_rng_state(after, device)

@@ -11,6 +11,8 @@ from flowvae.engine.step import Step
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
 
+MOST_DUMPED = 20
+
 
 class TrainingError(InputError):
     """Training cannot go on: the message says why, and what to try."""
@@ -70,13 +72,18 @@ def diagnose(step: Step, x: Tensor, beta: Tensor, indices: Tensor) -> Finding:
     return found("the gradient's norm, or the compiled step but not its replay,")
 
 
-def dump(folder: Path, number: int, finding: Finding, indices: Tensor, x: Tensor, rng: dict[str, Tensor]) -> Path:
-    """Keep the batch, its indices and the generators' state in ``nonfinite-step-N.pt``, the finding beside it."""
+def dump(folder: Path, number: int, finding: Finding, indices: Tensor, x: Tensor, rng: dict[str, Tensor]) -> str:
+    """Keep the batch, its indices and the generators' state in ``nonfinite-step-N.pt``, the finding beside it.
+
+    Returns where to look. A run keeps a score of them at most.
+    """
+    if len(list(folder.glob("nonfinite-step-*.pt"))) >= MOST_DUMPED:
+        return ""
     path = folder / f"nonfinite-step-{number}.pt"
     content = {"indices": indices.cpu(), "x": x.cpu(), "rng": rng}
     atomically(path, lambda part: torch.save(content, part))
     path.with_suffix(".json").write_text(json.dumps({"step": number, **asdict(finding)}, indent=1) + "\n")
-    return path
+    return f" (see {path.name})"
 
 
 def _bad(value: Tensor) -> Tensor:

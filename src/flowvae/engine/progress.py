@@ -6,6 +6,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+PAUSE = 0.2  # seconds between two redraws
+
 
 class Bar:
     """The bar of a run; it shows nothing when ``quiet``, or where standard error is no terminal."""
@@ -34,7 +36,7 @@ class Bar:
 
     def step(self, epoch: int, position: int) -> None:
         """Note a step; redrawn a few times a second at most."""
-        if self._progress.disable or (now := time.monotonic()) - self._shown < 0.2:
+        if self._progress.disable or (now := time.monotonic()) - self._shown < PAUSE:
             return
         self._shown = now
         bounds = [f"{name} {value:.2f}" for name, value in self._bounds() if value is not None]
