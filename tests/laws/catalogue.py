@@ -14,8 +14,8 @@ from flowvae import InputError, build_model, registry
 from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standard_normal
 from flowvae.latents import FromPosterior
 
-SMALL = {"width": 12, "context": 3}
-"""Sizes of networks in the laws, which hold at any size."""
+SMALL = {"width": 12, "context": 3, "dim": 2}
+"""Sizes in the laws, which hold at any size."""
 
 FEATURES = 5
 DIMS = (1, 2, 16)
@@ -246,8 +246,15 @@ def models() -> list[dict[str, Any]]:
     """Every latent structure with everything that fits into it, as tables of a small model of binary vectors."""
     encoder = {"name": "mlp", "width": 12, "depth": 1}
     likelihood = {"name": "bernoulli", "decoder": {"name": "mlp", "width": 12, "depth": 1}}
-    found = [{**spec, "dim": 2} for spec in structures("latents")]
-    return [{"encoder": encoder, "latents": latents, "likelihood": likelihood} for latents in found]
+    return [{"encoder": encoder, "latents": spec, "likelihood": likelihood} for spec in structures("latents")]
+
+
+def part(tables: dict[str, Any], *path: str) -> Any:
+    """The name of a component of the latents, such as ("posterior", "flow"); None where there is none."""
+    table: Any = tables["latents"]
+    for key in path:
+        table = table.get(key) if table else None
+    return table and table["name"]
 
 
 def model(tables: dict[str, Any], event: tuple[int, ...] = (4,)) -> Any:

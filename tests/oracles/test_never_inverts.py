@@ -8,9 +8,10 @@ import torch
 from flowvae import registry
 from flowvae.latents import Given
 from flowvae.transforms import Transform
-from tests.laws.catalogue import model, models
+from tests.laws.catalogue import model, models, part
 
-FLOWED = [tables for tables in models() if tables["latents"]["posterior"]["flow"]]
+FLOWED = [tables for tables in models() if part(tables, "posterior", "flow")]
+flowed = pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: part(tables, "posterior", "flow"))
 
 
 def descendants(parent: type) -> Iterator[type]:
@@ -40,14 +41,14 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("name", registry.names("objective"))
-@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+@flowed
 def test_training_never_inverts(tables: dict, name: str, inversions: list[str]) -> None:
     vae, objective = model(tables), registry.build("objective", name)
     objective(vae(torch.ones(3, 4).double(), objective.samples)).backward()
     assert inversions == []
 
 
-@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+@flowed
 def test_generating_encoding_and_reconstructing_never_invert(tables: dict, inversions: list[str]) -> None:
     vae, x = model(tables), torch.ones(3, 4).double()
     for act in (lambda: vae.sample(3), lambda: vae.encode(x), lambda: vae.reconstruct(x)):
@@ -55,7 +56,7 @@ def test_generating_encoding_and_reconstructing_never_invert(tables: dict, inver
     assert inversions == []
 
 
-@pytest.mark.parametrize("tables", FLOWED, ids=lambda tables: tables["latents"]["posterior"]["flow"]["name"])
+@flowed
 def test_scoring_given_latents_does(tables: dict, inversions: list[str]) -> None:
     """The spy sees what there is to see."""
     model(tables)(torch.ones(3, 4).double(), draw=Given([torch.ones(1, 3, 2).double()]))

@@ -10,10 +10,10 @@ from torch.testing import assert_close
 from flowvae import InputError, Trace, registry
 from flowvae.distributions import DiagonalNormal, standard_normal
 from flowvae.latents import FromPosterior, Latent
-from tests.laws.catalogue import model, models
+from tests.laws.catalogue import model, models, part
 
-DIAGONAL = next(tables for tables in models() if tables["latents"]["posterior"]["flow"] is None)
-FLOWED = next(tables for tables in models() if tables["latents"]["posterior"]["flow"] is not None)
+DIAGONAL = next(tables for tables in models() if part(tables, "posterior", "flow") is None)
+FLOWED = next(tables for tables in models() if part(tables, "posterior", "flow"))
 
 
 def objective(name: str, **options: Any) -> Any:

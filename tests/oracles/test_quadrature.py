@@ -8,9 +8,9 @@ from torch import Tensor
 
 from flowvae import build_model
 from flowvae.objectives import log_mean_exp
-from tests.laws.catalogue import generic, models
+from tests.laws.catalogue import generic, models, part
 
-STRUCTURES = [tables for tables in models() if tables["latents"]["name"] == "flat"]
+STRUCTURES = [tables for tables in models() if part(tables) == "flat"]
 
 
 def evidence(model: Any, x: Tensor, dim: int) -> Tensor:
@@ -33,7 +33,7 @@ def fit(model: Any, x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("dim", [1, 2])
-@pytest.mark.parametrize("tables", STRUCTURES, ids=lambda tables: str(tables["latents"]["posterior"]["family"]["name"]))
+@pytest.mark.parametrize("tables", STRUCTURES, ids=lambda tables: part(tables, "posterior", "family"))
 def test_importance_weights_find_the_integral(tables: dict[str, Any], dim: int) -> None:
     """Within 4 standard errors, under every posterior."""
     model = generic(build_model(tables | {"latents": tables["latents"] | {"dim": dim}}, (4,)))
