@@ -16,13 +16,13 @@ from flowvae.engine import load_weights, read_journal
 
 SCRIPT = Path(__file__).with_name("train_digits.py")
 OPTIONS = {
-    "epochs": 45,
+    "epochs": 60,
     "ema": 0.99,
     "clip": 20.0,
     "optimiser": {"name": "adam", "lr": 0.01},
     "schedule": {"name": "plateau", "warmup": 1, "wait": 2},
     "objective": {"warmup": 5},
-    "phases": [{"epochs": 30}, {"epochs": 15, "freeze": "encoder", "reset": True}],
+    "phases": [{"epochs": 40}, {"epochs": 20, "freeze": "encoder", "reset": True}],
     "log_every": 7,
     "checkpoint_every_seconds": 0.1,
     "quiet": True,
@@ -69,14 +69,15 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(undisturbed, tmp_pa
     run = tmp_path / "run"
     checkpoint = run / "checkpoint.pt"
     chance = random.Random(time.time_ns())  # another set of moments every time
+    killed = 0
     for _ in range(3):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = start(run)
         wait_for(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before, process)  # noqa: B023
-        time.sleep(chance.uniform(0, 0.4))
+        time.sleep(chance.uniform(0, 0.2))
         process.kill()
-        process.wait()
-    assert process.returncode == -signal.SIGKILL, "the run is too short to be killed three times"
+        killed += process.wait() == -signal.SIGKILL
+    assert killed >= 2, "the run is too short to be killed"
     assert start(run).wait(timeout=600) == 0
     assert len([r for r in read_journal(run / "journal.jsonl") if "resumed" in r.get("message", "")]) >= 1
     assert_same(run, undisturbed)
