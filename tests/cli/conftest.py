@@ -47,7 +47,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """``refused("train", ...)`` in this process: exit code 2, nothing on stdout, and one sentence, which is returned."""
+    """``refused("train", ...)`` in this process: exit code 2, nothing on stdout, one sentence, which is returned."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> str:

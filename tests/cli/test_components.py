@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.conftest import Command
 
 from flowvae import registry
 from flowvae.cli import main
 from flowvae.config import Config, recipes
 from flowvae.study import studies
+from tests.cli.conftest import Command
 
 
 def test_list_names_everything_there_is(command: Command) -> None:
-    kinds: dict[str, list[str]] = {}
+    kind, kinds = "", dict[str, list[str]]()
     for line in command("list").stdout.splitlines():
         if line.startswith("  "):
             name, _, about = line.strip().partition("  ")

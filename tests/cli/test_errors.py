@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.cli.conftest import SMALL, environment
 
 Refused = Callable[..., str]

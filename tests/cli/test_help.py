@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Command, environment
 
 from flowvae.cli import main
+from tests.cli.conftest import Command, environment
 
 COMMANDS = (
     "demo", "list", "show", "check", "train", "evaluate", "sample", "reconstruct", "encode", "score", "study", "report",

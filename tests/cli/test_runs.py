@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.cli.conftest import Command
 
 import flowvae as fv
 from flowvae.cli import main
+from tests.cli.conftest import Command
 
 
 @pytest.fixture(scope="module")

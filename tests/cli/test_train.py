@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.conftest import SMALL, Command, environment, run_process
 
 from flowvae.cli import main
 from flowvae.config import Config
 from flowvae.engine import load_weights, read_journal
+from tests.cli.conftest import SMALL, Command, environment, run_process
 
 FILES = {
     "config.toml", "environment.json", "journal.jsonl", "checkpoint.pt",

@@ -149,26 +149,14 @@ def test_one_failure_does_not_stop_the_others(run: Run, tiny: Path, tmp_path: Pa
 def test_a_killed_study_goes_on_where_it_was(run: Run, tiny: Path, tmp_path: Path) -> None:
     long = "epochs = 40, checkpoint_every_seconds = 0.05"
     tiny.write_text(tiny.read_text().replace("epochs = 2", long))
-    arguments = [
-        "study",
-        "run",
-        "tiny.toml",
-        "--rows",
-        "full",
-        "--seeds",
-        "0",
-        "--runs",
-        "killed",
-        "--results",
-        "killed",
-    ]
-    started = process(*arguments, cwd=tmp_path)
+    arguments = ["--rows", "full", "--seeds", "0", "--runs", "killed", "--results", "killed"]
+    started = process("study", "run", "tiny.toml", *arguments, cwd=tmp_path)
     journal = tmp_path / "killed" / "tiny" / "full" / "seed-0" / "journal.jsonl"
     wait_for(lambda: journal.exists() and journal.read_text().count("validation") > 5, started)
     started.kill()
     started.communicate()
     assert not (tmp_path / "killed" / "tiny.json").exists()
-    run("--rows", "full", "--seeds", "0", "--runs", "killed", "--results", "killed")
+    run(*arguments)
     assert "resumed at step" in journal.read_text()
     run("--rows", "full", "--seeds", "0")
     (whole,), (resumed,) = (

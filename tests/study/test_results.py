@@ -1,4 +1,4 @@
-"""The results file: runs are added one by one, replaced, forgotten when their recipe is, and never lost to a neighbour."""
+"""The results file: runs are added one by one, replaced, forgotten with their recipe, and never lost to a neighbour."""
 
 import json
 import multiprocessing

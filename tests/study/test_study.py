@@ -41,7 +41,8 @@ def test_a_row_is_its_base_with_its_changes_and_a_seed(tiny: Path) -> None:
 def test_a_base_and_a_row_may_be_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "mine.toml").write_text('data = "digits"\nlatents = { dim = 5 }\n')
-    rows = '[[rows]]\nname = "a"\n[[rows]]\nname = "b"\nrecipe = "mine.toml"\noverrides = { seed = 9, training = { epochs = 3 } }\n'
+    changed = 'recipe = "mine.toml"\noverrides = { seed = 9, training = { epochs = 3 } }\n'
+    rows = f'[[rows]]\nname = "a"\n[[rows]]\nname = "b"\n{changed}'
     (tmp_path / "deep" / "s.toml").write_text(f'title = "t"\nseeds = [0]\nbase = "digits"\n{rows}')
     monkeypatch.chdir(tmp_path)
     study = Study.load("deep/s.toml")
