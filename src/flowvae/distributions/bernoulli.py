@@ -42,7 +42,15 @@ class Bernoulli(Distribution):
         return softplus(self.logits, threshold=40)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        terms = value * self.logits - self._log_partition
+        if torch.is_grad_enabled():
+            return self._summed(value * self.logits - self._log_partition)
+        # softplus(l) = (l + |l|) / 2 - log sigmoid(|l|), and logarithms of a few products cost half as much
+        size = self.logits.abs()
+        terms = ((value - 0.5) * self.logits).sub_(size, alpha=0.5)
+        products = _products(size.sigmoid_().flatten(-len(self.event_shape)))
+        return self._summed(terms) + products.log().sum(-1)
+
+    def _summed(self, terms: Tensor) -> Tensor:
         return terms.flatten(-len(self.event_shape)).sum(-1)
 
     @torch.no_grad()
@@ -52,5 +60,13 @@ class Bernoulli(Distribution):
 
     def entropy(self) -> Tensor:
         """sum_i [ softplus(l_i) - l_i sigmoid(l_i) ], in nats."""
-        terms = self._log_partition - self.logits * self.mean
-        return terms.flatten(-len(self.event_shape)).sum(-1)
+        return self._summed(self._log_partition - self.logits * self.mean)
+
+
+def _products(factors: Tensor) -> Tensor:
+    """Products of factors in [1/2, 1] ``(*, D)``, of up to 64 each, so that none underflows."""
+    for _ in range(6):
+        if factors.shape[-1] % 2 == 0:
+            first, second = factors.chunk(2, -1)
+            factors = first * second
+    return factors

@@ -16,8 +16,8 @@ from flowvae.errors import InputError
 DECIMAL = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
-CPU_PAIRS = 1024
-"""Pairs (draw, datum) of a chunk on the CPU: activations of some hundred features a pair stay in the caches."""
+CPU_PAIRS = 1600
+"""Pairs (draw, datum) of a chunk on the CPU: enough for full speed, few enough for activations to stay in the caches."""
 
 BLOCK_DATA = 128
 """Data encoded at a time, and reduced at a time: enough for the cost of a call to vanish."""
@@ -108,7 +108,12 @@ def plan(count: int, samples: int, budget: int, cost: Cost, groups: int, *, on_c
     fitting = room // 2 // cost.pair
     if on_cpu:
         fitting = min(fitting, CPU_PAIRS)
-    draws = min(samples, fitting, (room // 4 - cost.datum) // term)
-    data = min(count, fitting // draws)
+    draws = _even(samples, min(fitting, (room // 4 - cost.datum) // term))
+    data = _even(count, fitting // draws)
     blocks = min(BLOCK_DATA, room // 4 // (cost.datum + draws * term)) // data
     return Plan(block=data * max(1, blocks), data=data, draws=draws)
+
+
+def _even(total: int, most: int) -> int:
+    """The size of the fewest parts of ``total`` that are at most ``most`` each, and as even as they can be."""
+    return -(-total // -(-total // most))

@@ -5,7 +5,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-BLOCK = 128
+BLOCK = 256
 """Draws of one datum that are made at a time; part of what the numbers are a function of."""
 
 
