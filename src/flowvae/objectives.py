@@ -109,6 +109,8 @@ class FreeBits(_Annealed):
         samples: Count = 1,
     ):
         super().__init__(samples, beta, warmup, period, unit)
+        if per == "dimension" and kl == "monte-carlo":
+            raise InputError("expected a closed form for free bits per dimension; got kl = 'monte-carlo': use 'auto'")
         self.free, self.per, self.kl = free, per, kl
 
     def forward(self, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:

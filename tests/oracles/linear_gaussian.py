@@ -67,7 +67,7 @@ def _set(net: torch.nn.Linear, gain: Tensor, shift: Tensor, scale: Tensor, famil
     dim = len(shift)
     rows, columns = torch.tril_indices(dim, dim, offset=-1)
     before_softplus = torch.log(torch.expm1(scale.diagonal())) - math.log(math.e - 1)
-    strict = scale[rows, columns] if family == "full" else scale.new_zeros(0)
+    strict = dim**0.5 * scale[rows, columns] if family == "full" else scale.new_zeros(0)
     net.weight.data.zero_()
     net.weight.data[:dim] = gain
     net.bias.data = torch.cat([shift, before_softplus, strict])

@@ -103,7 +103,7 @@ def test_scales_are_softplus_with_one_at_zero() -> None:
 
 @pytest.mark.parametrize("name", ["diagonal", "full"])
 def test_families_read_their_parameters_in_the_order_they_say(name: str) -> None:
-    """phi = (mu, s, strict lower triangle by rows)."""
+    """phi = (mu, s, sqrt(D) times the strict lower triangle by rows)."""
     family = registry.build("family", name, (4,))
     phi = torch.arange(family.size, dtype=torch.float64) / 10 - 0.3
     q = family(phi)
@@ -111,7 +111,7 @@ def test_families_read_their_parameters_in_the_order_they_say(name: str) -> None
     expected = torch.diag(torch.log1p((math.e - 1) * s.exp()))
     if name == "full":
         for i, j in ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)):
-            expected[i, j] = next(strict)
+            expected[i, j] = next(strict) / 2
     assert_close(q.mean, mean)
     scale = q.scale_tril if isinstance(q, FullNormal) else torch.diag(q.stddev)
     assert_close(scale, expected, rtol=1e-10, atol=1e-10)

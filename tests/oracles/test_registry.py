@@ -36,8 +36,10 @@ def forget(patch: pytest.MonkeyPatch) -> None:
             f"{FLOW}.step: 'iaf' has no such option; did you mean 'steps'?",
         ),
         ({"zzz": 2}, "latents.zzz: 'flat' has no such option; expected one of 'dim', 'posterior', 'prior'"),
-        ({"dim": "many"}, "latents.dim: expected a valid integer, unable to parse string as an integer; got 'many'"),
-        ({"dim": 2.5}, "latents.dim: expected a valid integer, got a number with a fractional part; got 2.5"),
+        ({"dim": "many"}, "latents.dim: expected a valid integer; got 'many'"),
+        ({"dim": 2.5}, "latents.dim: expected a valid integer; got 2.5"),
+        ({"dim": True}, "latents.dim: expected a valid integer; got True"),
+        ({"dim": "4"}, "latents.dim: expected a valid integer; got '4'"),
         ({"dim": 0}, "latents.dim: expected greater than or equal to 1; got 0"),
         ({"posterior": {"context": -1}}, "latents.posterior.context: expected greater than or equal to 0; got -1"),
         (

@@ -78,8 +78,9 @@ def _kl(q: FullNormal, p: DiagonalNormal) -> Tensor:
 class Full(Family):
     """Normal with full covariance L L^T, L lower-triangular with a strictly positive diagonal softplus(.).
 
-    Shapes: phi ``(*, 2 D + D (D - 1) / 2)`` = (mu, diagonal, strict lower triangle by rows) to a distribution over
-    ``(D,)``. The strict triangle at 0 gives the diagonal family.
+    Shapes: phi ``(*, 2 D + D (D - 1) / 2)`` = (mu, diagonal, strict triangle by rows) to a distribution over
+    ``(D,)``. The strict triangle is phi / sqrt(D), so that a network's first outputs leave the rows of L near those of
+    the diagonal family, however many coordinates there are.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934 (a linear inverse autoregressive flow).
     """
@@ -93,7 +94,7 @@ class Full(Family):
 
     def __call__(self, phi: Tensor) -> FullNormal:
         loc, s, strict = in_full_precision(phi).split([self.dim, self.dim, self.size - 2 * self.dim], -1)
-        entries = torch.cat([positive(s), strict], -1)
+        entries = torch.cat([positive(s), strict / self.dim**0.5], -1)
         flat = entries.new_zeros(*entries.shape[:-1], self.dim**2)
         scale_tril = flat.index_copy(-1, self.place.to(phi.device), entries).unflatten(-1, (self.dim, self.dim))
         return FullNormal(loc, scale_tril)
