@@ -101,8 +101,8 @@ class Code:
             return None
         kl = self._cost.mean(0)
         if self._within is None:
-            variance = (self._spread * (self.samples / (self.samples - 1))).clamp(min=torch.finfo(torch.float64).tiny)
-            kl = kl - (0.5 * variance.log().mean(0) + 0.5 + HALF_LOG_2PI)
+            entropy = 0.5 * self._spread.clamp(min=torch.finfo(torch.float64).tiny).log() + 0.5 + HALF_LOG_2PI
+            kl = kl - entropy.mean(0)
         return kl
 
     @property
@@ -111,10 +111,11 @@ class Code:
 
         Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
         """
-        noise = self._spread.mean(0) / max(1, self.samples - 1)
+        noise = self._spread.mean(0) / self.samples
         return int((self._mean.var(0, correction=0) - noise > ACTIVE).sum())
 
     @property
     def _spread(self) -> Tensor:
-        """The variance of what ``mean`` averages."""
-        return (self._square - self._mean.square()).clamp(min=0)
+        """The variance of what ``mean`` averages, unbiased; 0 of a single draw."""
+        unbiased = self.samples / max(1, self.samples - 1)
+        return (self._square - self._mean.square()).clamp(min=0) * unbiased

@@ -44,6 +44,7 @@ def evaluate(
 
     Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
 
+    >>> import torch
     >>> from flowvae import build_model
     >>> split = Split(torch.rand(20, 6).round())
     >>> result = evaluate(build_model({"latents": {"dim": 2}}, (6,)), split, samples=50)

@@ -17,7 +17,7 @@ DECIMAL = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 CPU_PAIRS = 1600
-"""Pairs (draw, datum) of a chunk on the CPU: enough for full speed, few enough for activations to stay in the caches."""
+"""Pairs (draw, datum) of a chunk on the CPU: enough for full speed, few enough for activations to stay in caches."""
 
 BLOCK_DATA = 128
 """Data encoded at a time, and reduced at a time: enough for the cost of a call to vanish."""

@@ -1,5 +1,6 @@
 """Noise that belongs to a datum: whatever else is computed beside it, a datum's draws are the same."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import torch
@@ -25,6 +26,10 @@ class DatumNoise:
         self.seed = seed
         self.samples = samples
         self.generator = torch.Generator(device)
+
+    def of(self, rows: range) -> Callable[[int, torch.Size], Tensor]:
+        """The noise of the first draws of data ``rows`` as `FromPosterior` asks for it, by group and ``(S, B, *event)``."""
+        return lambda group, shape: self(group, rows, range(shape[0]), tuple(shape[2:]))
 
     def __call__(self, group: int, rows: range, draws: range, event: tuple[int, ...]) -> Tensor:
         """The noise of data ``rows`` and of their draws ``draws`` in a latent group, ``(S, B, *event)`` float32."""

@@ -1,6 +1,6 @@
 """One pass over all data and all draws, in chunks that keep to a budget of memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,11 +12,11 @@ from flowvae.data import Split
 from flowvae.engine.compiling import can_compile
 from flowvae.engine.malloc import keep_memory
 from flowvae.errors import InputError
+from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.finite import require_finite
 from flowvae.evaluation.latent import Code
 from flowvae.evaluation.memory import Cost, PeakMemory, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
-from flowvae.evaluation.quiet import evaluating
 from flowvae.evaluation.streaming import LogWeights
 from flowvae.evaluation.terms import ChunkTerms, worth_compiling
 from flowvae.model import VAE
@@ -49,7 +49,9 @@ def one_pass(
 ) -> Found:
     """All draws of all data of ``split``: see `evaluate`."""
     budget = parse_size(memory)
-    _check(model, split, samples)
+    if samples < 1:
+        raise InputError(f"expected at least 1 sample a datum; got {samples}")
+    require_shape(model, split)
     data = split.frozen(seed)
     with evaluating(model, seed) as device:
         if device.type == "cpu":
@@ -69,7 +71,7 @@ class _Pass:
         self.model, self.data, self.samples, self.device = model, data, noise.samples, noise.generator.device
         self.progress, self.done = progress or (lambda done, total: None), 0
         with PeakMemory() as encoding:
-            x = self._x(range(1))
+            x = inputs(model, data, range(1))
             self.first = h = model.encoder(x)  # kept, since the encoder is to run once a datum
         self.terms = ChunkTerms(model, noise, x, h)
         self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
@@ -80,25 +82,20 @@ class _Pass:
             self.terms.compiled = (self.plan.draws, self.plan.data)
 
     def run(self) -> Found:
-        count = len(self.data)
-        log_px_hat, elbo, ess, kl = (
-            np.zeros(count),
-            np.zeros(count),
-            np.zeros(count),
-            np.zeros((len(self.codes), count)),
+        count, step = len(self.data), self.plan.block
+        blocks = [self._block(range(start, min(start + step, count))) for start in range(0, count, step)]
+        weights, kl = zip(*blocks, strict=True)
+        return Found(
+            log_px_hat=_joined([part.log_mean for part in weights]),
+            elbo=_joined([part.mean for part in weights]),
+            ess=_joined([part.ess for part in weights]),
+            kl=_joined(kl),
+            codes=self.codes,
         )
-        for start in range(0, count, self.plan.block):
-            rows = range(start, min(start + self.plan.block, count))
-            weights, of_groups = self._block(rows)
-            for whole, part in (
-                (log_px_hat, weights.log_mean), (elbo, weights.mean), (ess, weights.ess), (kl, of_groups)
-            ):  # fmt: skip
-                whole[..., rows.start : rows.stop] = part.numpy(force=True)
-        return Found(log_px_hat, elbo, ess, kl, self.codes)
 
     def _block(self, rows: range) -> tuple[LogWeights, Tensor]:
         """The log-weights of the data ``rows``, and their KL ``(groups, rows)``."""
-        x = self._x(rows)
+        x = inputs(self.model, self.data, rows)
         h = self._h(x, rows)
         weights = LogWeights(len(rows), self.device)
         kl = torch.zeros(len(self.codes), len(rows), dtype=torch.float64, device=self.device)
@@ -125,10 +122,6 @@ class _Pass:
         require_finite(self.model, x, rows, log_px, log_ratio)
         return log_px, log_ratio
 
-    def _x(self, rows: range) -> Tensor:
-        indices = torch.arange(rows.start, rows.stop, device=self.data.values.device)
-        return self.data.batch(indices).to(self.device, next(self.model.parameters()).dtype)
-
     def _h(self, x: Tensor, rows: range) -> Tensor:
         """The features of x; those of datum 0 are known."""
         if rows.start > 0:
@@ -136,13 +129,8 @@ class _Pass:
         return torch.cat([self.first, self.model.encoder(x[1:])]) if len(rows) > 1 else self.first
 
 
-def _check(model: VAE, split: Split, samples: int) -> None:
-    if samples < 1:
-        raise InputError(f"expected at least 1 sample a datum; got {samples}")
-    if model.event_shape and model.event_shape != split.event_shape:
-        raise InputError(
-            f"expected data of shape {model.event_shape}, as the model was built for; got {split.event_shape}"
-        )
+def _joined(parts: Sequence[Tensor]) -> np.ndarray:
+    return torch.cat(tuple(parts), -1).numpy(force=True)
 
 
 def _compiles(compile: Compile, model: VAE, pairs: int, device: torch.device) -> bool:

@@ -66,7 +66,7 @@ class ChunkTerms:
 
     def __call__(self, x: Tensor, h: Tensor, rows: range, draws: range) -> Terms:
         """The terms of the draws ``draws`` of the data ``rows``, which are x and whose features are h."""
-        noise = {n: self.noise(n, rows, draws, event).to(h.dtype) for n, event in self.events.items()}
+        noise = {n: self.noise(n, rows, draws, event) for n, event in self.events.items()}
         run = _compiled() if (len(draws), len(rows)) == self.compiled else terms
         return run(self.model, x, h, len(draws), noise)
 

@@ -1,11 +1,14 @@
-"""A model as it was found: evaluation leaves no trace on it, nor on the caller's generators."""
+"""What every evaluation starts from: a model that is left as it was found, and data that fit it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
+from flowvae.data import Split
+from flowvae.errors import InputError
 from flowvae.model import VAE
 
 
@@ -29,3 +32,18 @@ def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
         Distribution.set_default_validate_args(checked)
         for module, mode in training:
             module.training = mode
+
+
+def require_shape(model: VAE, split: Split) -> None:
+    """Raise `InputError` for data of another shape than the model was built for."""
+    if model.event_shape and model.event_shape != split.event_shape:
+        raise InputError(
+            f"expected data of shape {model.event_shape}, as the model was built for; got {split.event_shape}: "
+            "choose other data or another model"
+        )
+
+
+def inputs(model: VAE, split: Split, rows: range) -> Tensor:
+    """Data ``rows`` of ``split`` on the model's device and in its precision, ``(B, *event)``."""
+    weight = next(model.parameters())
+    return split.batch(torch.arange(rows.start, rows.stop, device=split.values.device)).to(weight.device, weight.dtype)

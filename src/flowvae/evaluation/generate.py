@@ -1,0 +1,96 @@
+"""What a trained model makes, as arrays: samples, reconstructions, codes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowvae.data import Split
+from flowvae.evaluation.context import evaluating, inputs, require_shape
+from flowvae.evaluation.latent import Code, moments
+from flowvae.evaluation.noise import DatumNoise
+from flowvae.latents import FromPosterior, Latent
+from flowvae.model import VAE
+
+CHUNK = 256
+"""Samples made from one state of the generator; pairs (draw, datum) run at a time."""
+
+
+def sample(model: VAE, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:
+    """Means of p(x | z) for n draws z from the prior, or with ``mean`` off draws of x: ``(n, *event)``.
+
+    ``temperature`` scales the prior's noise. The first samples are the same whatever n.
+
+    >>> from flowvae import build_model
+    >>> sample(build_model({"latents": {"dim": 2}}, (1, 8, 8)), 5).shape
+    (5, 1, 8, 8)
+    """
+    chunks = []
+    with evaluating(model, seed):
+        for _ in range(0, n, CHUNK):
+            p = model.generate(CHUNK, temperature)
+            chunks.append(p.mean if mean else p.sample())
+        return _array(torch.cat(chunks)[:n])
+
+
+def reconstruct(model: VAE, split: Split, *, samples: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+    """``originals``, as the model sees them, and ``means``: E[x | z] averaged over ``samples`` posterior draws.
+
+    Both are ``(N, *event)``. ``seed`` is that of the draws, and of the bits where binarisation is dynamic.
+    """
+    data = split.frozen(seed)
+    with evaluating(model, seed):
+        parts = [
+            (x, model.likelihood(c).mean.mean(0)) for _, x, c, _ in _walks(model, data, samples, seed)
+        ]  # fmt: skip
+        originals, means = (_array(torch.cat(part)) for part in zip(*parts, strict=True))
+    return {"originals": originals, "means": means}
+
+
+def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
+    """The latent code of every datum: the ``mean`` and ``sd`` of q(z | x), and ``z``, one draw from it, ``(N, *event)``.
+
+    Mean and standard deviation are exact where the posterior is Gaussian, else those of ``samples`` draws. With several
+    latent groups, the names carry the group's number: ``mean_0``, ...
+
+    >>> from flowvae import build_model
+    >>> code = encode(build_model({"latents": {"dim": 2}}, (6,)), Split(torch.rand(5, 6)))
+    >>> {name: array.shape for name, array in code.items()}
+    {'mean': (5, 2), 'sd': (5, 2), 'z': (5, 2)}
+    """
+    data = split.frozen(seed)
+    codes: list[Code] = []
+    draws: list[tuple[Tensor, ...]] = []
+    with evaluating(model, seed):
+        for rows, _, _, latents in _walks(model, data, samples, seed):
+            found = [moments(latent) for latent in latents]
+            codes = codes or [Code(len(data), samples, like) for like in found]
+            for code, of_group in zip(codes, found, strict=True):
+                code.add(rows, samples, of_group)
+            draws.append(tuple(latent.z[0] for latent in latents))
+        arrays = {}
+        for n, (code, z) in enumerate(zip(codes, zip(*draws, strict=True), strict=True)):
+            named = {"mean": code.mean, "sd": code.variance.sqrt(), "z": torch.cat(z)}
+            arrays.update({f"{name}_{n}" if len(codes) > 1 else name: _array(t) for name, t in named.items()})
+    return arrays
+
+
+def _walks(
+    model: VAE, data: Split, samples: int, seed: int
+) -> Iterator[tuple[range, Tensor, Tensor, tuple[Latent, ...]]]:
+    """Rows of ``data``, their x, and ``samples`` posterior draws: the decoder's input and the groups."""
+    require_shape(model, data)
+    noise = DatumNoise(seed, samples, next(model.parameters()).device)
+    step = max(1, CHUNK // samples)
+    for start in range(0, len(data), step):
+        rows = range(start, min(start + step, len(data)))
+        x = inputs(model, data, rows)
+        c, latents = model.latents.walk(
+            FromPosterior(noise.of(rows)), model.encoder(x), torch.Size((samples, len(rows)))
+        )
+        yield rows, x, c, latents
+
+
+def _array(t: Tensor) -> np.ndarray:
+    return t.float().numpy(force=True)
