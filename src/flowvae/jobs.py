@@ -77,27 +77,88 @@ def run_jobs(
     missing = [job for job in jobs if not results.has(job.row.name, job.seed, study.digest(job.row, job.seed))]
     if len(missing) < len(jobs):
         tell(f"{study.name}: {len(jobs) - len(missing)} of {len(jobs)} runs are done")
-    if parallel > 1 and len(missing) > 1:
-        return _run_in_processes(missing, results, parallel, plugins, tell)
-    for number, job in enumerate(missing, 1):
-        tell(f"{study.name}: run {number} of {len(missing)}, {job}")
-        try:
-            tell(f"{study.name}: {job}: {run_job(job, results, quiet=quiet, tell=tell)}")
-        except KeyboardInterrupt as stopped:
-            raise _interrupted(stopped) from None
+    try:
+        if parallel > 1 and len(missing) > 1:
+            failed = _in_processes(missing, results, parallel, plugins, tell)
+        else:
+            failed = _one_by_one(missing, results, quiet, tell)
+    except KeyboardInterrupt as stopped:
+        number = getattr(stopped, "code", 128 + signal.SIGINT) - 128
+        told = "interrupted; what is trained is kept: run the same command again to go on"
+        raise Interrupted(told, number) from None
+    if len(missing) == 1 and failed:
+        raise InputError(failed[0][1])
+    if failed:
+        told = "; ".join(f"{job}: {problem}" for job, problem in failed)
+        raise InputError(
+            f"expected all runs to finish; got {len(failed)} of {len(missing)} that failed ({told}): "
+            "run the same command again once that is mended"
+        )
 
 
-def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = print) -> str:
-    """Train, or go on training; evaluate once; add the result. Returns it in words."""
+def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = print) -> None:
+    """Train, or go on training; evaluate once; add the result."""
+    _set_aside(job, tell)
     config = job.study.config(job.row, job.seed)
-    _set_aside(job, config, tell)
     with locked(job.folder, wait=False):
         fitted = train(config, job.folder, resume=True, quiet=quiet)
         evaluation = _evaluated(job, config)
         (run,) = read_runs([job.folder])
         record, provenance = _record(job, run, fitted, evaluation)
         results.add(job.study, job.row.name, record, provenance, _curve(run), _pictures(run))
-    return f"ELBO {evaluation.elbo:.2f}, log p(x) {evaluation.log_likelihood:.2f}, {fitted.seconds:.0f} s"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_by_one(jobs: Sequence[Job], results: Results, quiet: bool, tell: Tell) -> list[tuple[Job, str]]:
+    failed = []
+    for number, job in enumerate(jobs, 1):
+        tell(f"{job}: run {number} of {len(jobs)}")
+        try:
+            run_job(job, results, quiet=quiet, tell=tell)
+            tell(f"{job}: {_told(job, results)}")
+        except InputError as error:
+            failed.append((job, str(error)))
+    return failed
+
+
+def _in_processes(
+    jobs: Sequence[Job], results: Results, parallel: int, plugins: Sequence[Path], tell: Tell
+) -> list[tuple[Job, str]]:
+    waiting, failed, done = list(jobs), [], 0
+    under_way: dict[subprocess.Popen, Job] = {}
+    try:
+        while waiting or under_way:
+            while waiting and len(under_way) < parallel:
+                job = waiting.pop(0)
+                try:
+                    _set_aside(job, tell)
+                    under_way[_start(job, results, plugins, threads=max(1, cores() // parallel))] = job
+                except InputError as error:
+                    failed.append((job, str(error)))
+            for process in [process for process in under_way if process.poll() is not None]:
+                job, done = under_way.pop(process), done + 1
+                if process.returncode:
+                    failed.append((job, f"see {_log(job)}"))
+                told = "failed" if process.returncode else _told(job, results)
+                tell(f"{job}: {told} ({done} of {len(jobs)})")
+            time.sleep(0.05)
+    finally:
+        for process in under_way:
+            process.send_signal(signal.SIGINT)
+        for process in under_way:
+            process.wait()
+    return failed
+
+
+def _told(job: Job, results: Results) -> str:
+    """The result of a job in words."""
+    rows = [row["runs"] for row in results.read()["rows"] if row["name"] == job.row.name]
+    (run,) = [run for run in rows[0] if run["seed"] == job.seed]
+    return f"ELBO {run['elbo']:.2f}, log p(x) {run['log_likelihood']:.2f}, {run['seconds']:.0f} s of training"
 
 
 def _evaluated(job: Job, config: Config) -> Evaluation:
@@ -106,46 +167,6 @@ def _evaluated(job: Job, config: Config) -> Evaluation:
     evaluation = evaluate_rows(run, held_out, config.evaluation)
     keep_evaluation(run, held_out, {"split": config.evaluation.split, **evaluation.to_dict()})
     return evaluation
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _run_in_processes(
-    jobs: Sequence[Job], results: Results, parallel: int, plugins: Sequence[Path], tell: Tell
-) -> None:
-    waiting, failed, done = list(jobs), [], 0
-    under_way: dict[subprocess.Popen, Job] = {}
-    try:
-        while waiting or under_way:
-            while waiting and len(under_way) < parallel:
-                job = waiting.pop(0)
-                under_way[_start(job, results, plugins, threads=max(1, cores() // parallel))] = job
-            for process in [process for process in under_way if process.poll() is not None]:
-                job, done = under_way.pop(process), done + 1
-                tell(f"{job.study.name}: {done} of {len(jobs)}, {_last_line(job)}")
-                failed += [job] if process.returncode else []
-            time.sleep(0.05)
-    except KeyboardInterrupt as stopped:
-        for process in under_way:
-            process.send_signal(signal.SIGINT)
-        for process in under_way:
-            process.wait()
-        raise _interrupted(stopped) from None
-    if failed:
-        names = "; ".join(map(str, failed))
-        raise InputError(
-            f"expected all runs to finish; got {len(failed)} of {len(jobs)} that failed ({names}): "
-            f"see {_log(failed[0])}, then run the same command again"
-        )
-
-
-def _interrupted(stopped: KeyboardInterrupt) -> Interrupted:
-    """The interrupt, with what it means for a study."""
-    number = getattr(stopped, "code", 128 + signal.SIGINT) - 128
-    return Interrupted("interrupted; what is trained is kept: run the same command again to go on", number)
 
 
 def _start(job: Job, results: Results, plugins: Sequence[Path], threads: int) -> subprocess.Popen:
@@ -166,20 +187,16 @@ def _log(job: Job) -> Path:
     return job.folder / "log.txt"
 
 
-def _last_line(job: Job) -> str:
-    lines = _log(job).read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-1].removeprefix(f"{job.study.name}: ") if lines else str(job)
-
-
-def _set_aside(job: Job, config: Config, tell: Tell) -> None:
+def _set_aside(job: Job, tell: Tell) -> None:
     """Move away what the folder holds of a run from another recipe."""
-    saved = job.folder / "config.toml"
-    if not saved.is_file() or Config.load(saved).digest(evaluation=False) == config.digest(evaluation=False):
-        return
-    number = 1
-    while (aside := job.folder.with_name(f"{job.folder.name}.aside-{number}")).exists():
-        number += 1
-    job.folder.rename(aside)
+    saved, wanted = job.folder / "config.toml", job.study.config(job.row, job.seed)
+    with locked(job.folder, wait=False):
+        if not saved.is_file() or Config.load(saved).digest(evaluation=False) == wanted.digest(evaluation=False):
+            return
+        number = 1
+        while (aside := job.folder.with_name(f"{job.folder.name}.aside-{number}")).exists():
+            number += 1
+        job.folder.rename(aside)
     tell(f"{job}: the run of another recipe is now {aside}")
 
 

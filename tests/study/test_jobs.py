@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def figures(folder: Path) -> dict[tuple[str, int], float]:
 
 def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run()
-    assert "tiny: run 4 of 4, full, seed 1" in said
+    assert "full, seed 1: run 4 of 4" in said
+    assert re.search(r"full, seed 1: ELBO -\d\d\.\d\d, log p\(x\) -\d\d\.\d\d, \d+ s of training", said)
     assert "next: flowvae study table tiny.toml" in said
     record = Results(tmp_path / "results", "tiny").read()
     folder = tmp_path / "runs" / "tiny" / "full" / "seed-1"
@@ -107,8 +109,8 @@ def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other"
     said = run("--seeds", "0", "--jobs", "2", "--runs", str(other / "runs"), "--results", str(other / "results"))
     assert figures(other) == pytest.approx(alone, abs=1e-6)
-    assert "tiny: 2 of 2, " in said
-    assert "ELBO" in (other / "runs" / "tiny" / "full" / "seed-0" / "log.txt").read_text()
+    assert re.search(r"full, seed 0: ELBO -.* \([12] of 2\)", said)
+    assert "full, seed 0: ELBO" in (other / "runs" / "tiny" / "full" / "seed-0" / "log.txt").read_text()
 
 
 def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -140,8 +142,8 @@ def test_one_failure_does_not_stop_the_others(run: Run, tiny: Path, tmp_path: Pa
     tiny.write_text(tiny.read_text().replace('"full" }', '"full", "optimiser.lr" = 1e30 }'))
     said = run("--seeds", "0", "--jobs", "2", code=2)
     last = said.splitlines()[-1]
-    assert last.startswith("flowvae: expected all runs to finish; got 1 of 2 that failed (full, seed 0): see ")
-    assert last.endswith("log.txt, then run the same command again")
+    assert last.startswith("flowvae: expected all runs to finish; got 1 of 2 that failed (full, seed 0: see ")
+    assert last.endswith("log.txt): run the same command again once that is mended")
     assert list(figures(tmp_path)) == [("diagonal", 0)]
     assert "is not finite" in (tmp_path / "runs" / "tiny" / "full" / "seed-0" / "log.txt").read_text()
 
