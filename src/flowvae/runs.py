@@ -62,9 +62,10 @@ def check_support(config: Config, data: Data) -> None:
 def open_run(path: str | Path) -> Run:
     """The run in the folder ``path`` with its best weights; `InputError` where there is none."""
     path = Path(path)
-    model = load(path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Run(path, Config.load(path / "config.toml"), model.to(device), device)
+    model, config = load(path), Config.load(path / "config.toml")
+    on_cpu = config.training["accelerator"] == "cpu" or not torch.cuda.is_available()
+    device = torch.device("cpu" if on_cpu else "cuda")
+    return Run(path, config, model.to(device), device)
 
 
 def rows(run: Run, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
@@ -121,17 +122,27 @@ def evaluate_rows(
     return evaluate(run.model, split.to(run.device), **settings, progress=progress)
 
 
-def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> None:
-    """Keep an evaluation in the run, with what a report shows beside it.
+def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Keep an evaluation in the run, with what a report shows beside it; returns the one it takes the place of.
 
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
     ``reconstructions.npz`` the first data of the split as the model sees them, and their means.
     """
-    seed = record["seed"]
-    write_text(run.path / "evaluation.json", json.dumps(record, indent=1) + "\n")
+    seed, place = record["seed"], run.path / "evaluation.json"
+    before = _earlier(place)
+    write_text(place, json.dumps(record, indent=1) + "\n")
     save_arrays(run.path / "samples.npz", samples=sample(run, SHOWN["samples"], seed=seed))
     seen = split.take(SHOWN["reconstructions"]).frozen(seed)
     save_arrays(run.path / "reconstructions.npz", **reconstruct(run, seen, seed=seed))
+    return before
+
+
+def _earlier(place: Path) -> dict[str, Any] | None:
+    """The evaluation that is there, if one can be read."""
+    try:
+        return dict(json.loads(place.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def sample(run: Run, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:

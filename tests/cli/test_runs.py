@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_evaluate_is_the_librarys(trained: Path, library: fv.Evaluation) -> None
     with np.load(trained / "reconstructions.npz") as arrays:
         seen = fv.load_data("digits").test.take(16).frozen(0).values.numpy()
         assert np.array_equal(arrays["originals"], seen)
+
+
+def test_an_evaluation_is_not_replaced_in_silence(trained: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["evaluate", str(tmp_path / "run"), "--samples", "3"]) == 0
+    assert "in place of an evaluation with K = 20, seed 0" in capsys.readouterr().err
+    (tmp_path / "run" / "evaluation.json").write_text("{")
+    assert main(["evaluate", str(tmp_path / "run"), "--samples", "3"]) == 0
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["samples"] == 3
 
 
 def test_evaluate_on_other_data_is_not_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

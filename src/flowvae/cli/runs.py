@@ -64,8 +64,8 @@ def evaluate(
     if data or changes or options.split != opened.config.evaluation.split:
         if not quiet:
             note("on other data than the run is reported on, so that it is not kept in the run")
-    else:
-        runs.keep_evaluation(opened, rows, record)
+    elif (before := runs.keep_evaluation(opened, rows, record)) and before != record and not quiet:
+        note(f"kept in the run, in place of an evaluation with K = {before['samples']}, seed {before['seed']}")
 
 
 def sample(
