@@ -23,8 +23,8 @@ def list_components(plugin: Plugins = None) -> None:
     """Print all components, recipes and studies, with a line on each."""
     from flowvae import registry
 
-    kinds = {kind: {name: _first_line(kind, name) for name in registry.names(kind)} for kind in registry.PACKAGES}
-    known = {**kinds, **{kind: {name: _first_line(kind, name) for name in _file_names(kind)} for kind in FILES}}
+    kinds = {kind: {name: _about(kind, name) for name in registry.names(kind)} for kind in registry.PACKAGES}
+    known = {**kinds, **{kind: {name: _about(kind, name) for name in _file_names(kind)} for kind in FILES}}
     width = max(len(name) for names in known.values() for name in names)
     for kind, names in known.items():
         if names:
@@ -97,8 +97,8 @@ def _file_names(kind: str) -> list[str]:
     return recipes() if kind == "recipe" else studies()
 
 
-def _first_line(kind: str, name: str) -> str:
-    """The first line of a component's documentation, of a recipe's comment, or the title of a study."""
+def _about(kind: str, name: str) -> str:
+    """The first sentence of a component's documentation, a recipe's first comment, or the title of a study."""
     from flowvae import registry
     from flowvae.config import read_toml
 
@@ -109,4 +109,5 @@ def _first_line(kind: str, name: str) -> str:
 
         text = files("flowvae").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
         return text.splitlines()[0].removeprefix("# ")
-    return registry.describe(kind, name).splitlines()[0].replace("``", "")
+    paragraph = registry.describe(kind, name).partition("\n\n")[0]
+    return " ".join(paragraph.split()).partition(". ")[0].rstrip(".").replace("``", "")
