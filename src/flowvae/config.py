@@ -50,10 +50,6 @@ class EvaluationOptions(BaseModel):
         return validated(EvaluationOptions, {**self.model_dump(), **given}, "evaluation")
 
 
-class _Seed(BaseModel):
-    seed: NonNegative
-
-
 class Config(BaseModel):
     """A resolved recipe: every table checked against its component's signature, every default filled in.
 
@@ -137,14 +133,16 @@ class Config(BaseModel):
     def digest(self, *, evaluation: bool = True) -> str:
         """SHA-256 of all that has an influence on the numbers; with ``evaluation``, on those of the evaluation too."""
         tables = self.tables()
-        for entry in FREE:
-            tables["training"].pop(entry, None)
-        for entry in PLACES:
-            tables["data"].pop(entry, None)
         if not evaluation:
-            del tables["evaluation"]
-        tables["evaluation"] = {k: v for k, v in tables.get("evaluation", {}).items() if k != "memory"}
-        return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+            tables["evaluation"] = {}
+        for table, free in (("training", FREE), ("data", PLACES), ("evaluation", ("memory",))):
+            tables[table] = {key: value for key, value in tables[table].items() if key not in free}
+        return sha256(tables)
+
+
+def sha256(tables: Table) -> str:
+    """SHA-256 of tables, whatever the order of their entries."""
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def recipes() -> list[str]:
@@ -154,9 +152,8 @@ def recipes() -> list[str]:
 
 def packaged(folder: str) -> list[str]:
     """The names of the TOML files in ``folder`` of the package."""
-    return sorted(
-        Path(file.name).stem for file in files("flowvae").joinpath(folder).iterdir() if file.name.endswith(".toml")
-    )
+    found = (Path(file.name) for file in files("flowvae").joinpath(folder).iterdir())
+    return sorted(path.stem for path in found if path.suffix == ".toml")
 
 
 def read_recipe(source: str | Path) -> Table:
@@ -238,6 +235,6 @@ def _training(tables: Mapping[str, Any], components: Mapping[str, Table]) -> tup
             f"training.epochs: expected the sum over the phases, {total}; got {settings['epochs']!r}: "
             "leave it out (--set training.epochs=)"
         )
-    seed = validated(_Seed, {"seed": tables.get("seed", 0)}, "recipe").seed
+    seed = validated(Training, {"seed": tables.get("seed", 0)}, "recipe").seed
     training = validated(Training, {**settings, "phases": phases, "seed": seed}, "training")
     return training, [without_none(phase.model_dump()) for phase in training.phases]

@@ -11,21 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flowvae.config import Config
 from flowvae.engine import Fitted, Interrupted
 from flowvae.errors import InputError
 from flowvae.evaluation import Evaluation
 from flowvae.report.runs import Run, read_runs
-from flowvae.results import Record, Results, locked
+from flowvae.results import Record, Results, curve, locked, pictures
 from flowvae.runs import evaluate_rows, keep_evaluation, open_run, rows, train
 from flowvae.study import Row, Study
 
 Tell = Callable[[str], None]
-
-POINTS = 200  # of a curve, at most
-PICTURES = {"samples": 36, "originals": 10, "means": 10}
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,8 @@ class Job:
 
 def jobs_of(study: Study, runs: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
     """The jobs of the rows and seeds that are named, or of all: seed by seed, so that half a study fills a table."""
-    chosen = [study.row(name) for name in rows] or study.rows
-    return [Job(study, row, seed, runs) for seed in seeds or study.seeds for row in chosen]
+    chosen = [study.row(name) for name in dict.fromkeys(rows)] or study.rows
+    return [Job(study, row, seed, runs) for seed in dict.fromkeys(seeds or study.seeds) for row in chosen]
 
 
 def run_jobs(
@@ -105,7 +100,7 @@ def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = pri
         evaluation = _evaluated(job, config)
         (run,) = read_runs([job.folder])
         record, provenance = _record(job, run, fitted, evaluation)
-        results.add(job.study, job.row.name, record, provenance, _curve(run), _pictures(run))
+        results.add(job.study, job.row.name, record, provenance, curve(run), pictures(run))
 
 
 def cores() -> int:
@@ -189,15 +184,22 @@ def _log(job: Job) -> Path:
 
 def _set_aside(job: Job, tell: Tell) -> None:
     """Move away what the folder holds of a run from another recipe."""
-    saved, wanted = job.folder / "config.toml", job.study.config(job.row, job.seed)
     with locked(job.folder, wait=False):
-        if not saved.is_file() or Config.load(saved).digest(evaluation=False) == wanted.digest(evaluation=False):
+        if not (job.folder / "config.toml").is_file() or _is_of_its_recipe(job):
             return
         number = 1
         while (aside := job.folder.with_name(f"{job.folder.name}.aside-{number}")).exists():
             number += 1
         job.folder.rename(aside)
     tell(f"{job}: the run of another recipe is now {aside}")
+
+
+def _is_of_its_recipe(job: Job) -> bool:
+    wanted = job.study.config(job.row, job.seed)
+    try:
+        return Config.load(job.folder / "config.toml").digest(evaluation=False) == wanted.digest(evaluation=False)
+    except InputError:  # it names what no longer exists
+        return False
 
 
 def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation) -> tuple[Record, Record]:
@@ -238,26 +240,3 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation) -> tuple
 
 def _total(value: Any) -> int:
     return int(sum(value)) if isinstance(value, list | tuple) else int(value)
-
-
-def _curve(run: Run) -> list[list[float | None]]:
-    """[epoch, training ELBO, validation ELBO, validation rate]: some `POINTS` epochs with the best and the last."""
-    train, validation = run.history.train, run.history.validation
-    trained = dict(zip(train.epoch, train.elbo, strict=True))
-    stride = -(-len(validation) // POINTS) or 1
-    kept = {*range(0, len(validation), stride), len(validation) - 1, validation.best}
-    return [
-        [float(epoch), *(_rounded(value) for value in (trained.get(epoch), elbo, rate))]
-        for i, (epoch, elbo, rate) in enumerate(zip(validation.epoch, validation.elbo, validation.rate, strict=True))
-        if i in kept
-    ]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), 3)
-
-
-def _pictures(run: Run) -> dict[str, np.ndarray]:
-    originals, means = run.pairs or (None, None)
-    found = {"samples": run.samples, "originals": originals, "means": means}
-    return {kind: array[: PICTURES[kind]] for kind, array in found.items() if array is not None}

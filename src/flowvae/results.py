@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from flowvae.errors import InputError
+from flowvae.report.runs import Run
 from flowvae.runs import save_arrays, write_text
 from flowvae.study import Study
 
 Record = dict[str, Any]
+
+POINTS = 200  # of a curve, or a few more
+PICTURES = {"samples": 36, "originals": 10, "means": 10}
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,30 @@ class Results:
                 arrays = {name: archive[name] for name in archive.files}
         arrays |= {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
         save_arrays(self.pictures, **arrays)
+
+
+def curve(run: Run) -> list[list[float | None]]:
+    """[epoch, training ELBO, validation ELBO, validation rate]: some `POINTS` epochs with the best and the last."""
+    train, validation = run.history.train, run.history.validation
+    trained = dict(zip(train.epoch, train.elbo, strict=True))
+    stride = -(-len(validation) // POINTS) or 1
+    kept = {*range(0, len(validation), stride), len(validation) - 1, validation.best}
+    return [
+        [float(epoch), *(_rounded(value) for value in (trained.get(epoch), elbo, rate))]
+        for i, (epoch, elbo, rate) in enumerate(zip(validation.epoch, validation.elbo, validation.rate, strict=True))
+        if i in kept
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 3)
+
+
+def pictures(run: Run) -> dict[str, np.ndarray]:
+    """Some samples, originals and means of a run, as far as it has them."""
+    originals, means = run.pairs or (None, None)
+    found = {"samples": run.samples, "originals": originals, "means": means}
+    return {kind: array[: PICTURES[kind]] for kind, array in found.items() if array is not None}
 
 
 def run_folders(results: Record, runs: Path) -> list[Path]:

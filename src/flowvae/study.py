@@ -1,13 +1,21 @@
 """Studies: rows of a table, each a recipe, trained with several seeds and evaluated once on the test split."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowvae.config import PLACES, Config, EvaluationOptions, Table, packaged, read_recipe, read_toml, with_changes
+from flowvae.config import (
+    PLACES,
+    Config,
+    EvaluationOptions,
+    Table,
+    packaged,
+    read_recipe,
+    read_toml,
+    sha256,
+    with_changes,
+)
 from flowvae.errors import InputError, nearest
 from flowvae.registry import NonNegative, validated
 
@@ -88,7 +96,7 @@ class Study(BaseModel):
         if isinstance(tables["data"], dict):
             tables["data"] = {key: value for key, value in tables["data"].items() if key not in PLACES}
         tables["evaluation"].pop("memory")
-        return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+        return sha256(tables)
 
     def row(self, name: str) -> Row:
         """The row of that name; `InputError` tells the nearest one."""

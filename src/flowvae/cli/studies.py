@@ -3,12 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flowvae.cli.shared import DataFolder, Jobs, Plugins, Quiet, note, prepare, print_table, require_writable
 from flowvae.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from flowvae.results import Results
 
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A packaged study, or a TOML file.")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
@@ -80,9 +83,7 @@ def table(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Print a study's table: mean and standard error over seeds, paired differences, published figures."""
-    from flowvae.results import Results
-
-    record = Results(results, Path(name).stem).read()
+    record = _results(name, results).read()
     if style == "json":
         typer.echo(json.dumps(record, indent=1))
         return
@@ -103,22 +104,32 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: curves, samples, reconstructions, KL per dimension, tables."""
     from flowvae.report.page import write_report
-    from flowvae.results import Results, run_folders
-    from flowvae.study import studies
+    from flowvae.results import run_folders
 
     require_writable(out, suffixes=(".html", ".htm"))
     absent = [name for name in names if not Path(name).is_dir()]
-    known = Results(results, Path(names[0]).stem)
-    if len(names) == 1 and absent and (known.path.is_file() or known.name in studies()):
-        record = known.read()
-        write_report(run_folders(record, runs), out, record)
-    elif absent:
+    if len(names) > 1 and absent:
         raise InputError(
-            f"expected the folder of a run, or one study; got {absent[0]!r}{nearest(absent[0], studies())}"
+            f"expected folders of runs, or one study; got {absent[0]!r}, which is no folder: check the path"
         )
+    if absent:
+        record = _results(names[0], results).read()
+        write_report(run_folders(record, runs), out, record)
     else:
         write_report([Path(name) for name in names], out)
     note(f"page in {out}")
+
+
+def _results(name: str, folder: Path) -> "Results":
+    """The results of a study by its name or file; `InputError` when neither they nor the study are known."""
+    from flowvae.results import Results
+    from flowvae.study import studies
+
+    results = Results(folder, Path(name).stem)
+    known = {*studies(), *(path.stem for path in folder.glob("*.json") if not path.stem.endswith("-curves"))}
+    if results.name not in known and not Path(name).is_file():
+        raise InputError(f"expected a study, or the folder of a run; got {name!r}{nearest(name, known)}")
+    return results
 
 
 def _words(text: str) -> list[str]:
