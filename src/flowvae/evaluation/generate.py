@@ -13,8 +13,8 @@ from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior, Latent
 from flowvae.model import VAE
 
-CHUNK = 256
-"""Samples made from one state of the generator; pairs (draw, datum) run at a time."""
+CHUNK = 128
+"""Samples, or pairs (draw, datum), that are made at a time."""
 
 
 def sample(model: VAE, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:
@@ -49,7 +49,7 @@ def reconstruct(model: VAE, split: Split, *, samples: int = 1, seed: int = 0) ->
 
 
 def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
-    """The latent code of every datum: the ``mean`` and ``sd`` of q(z | x), and ``z``, one draw from it, ``(N, *event)``.
+    """The latent code of every datum, ``(N, *event)``: ``mean`` and ``sd`` of q(z | x), and ``z``, one draw from it.
 
     Mean and standard deviation are exact where the posterior is Gaussian, else those of ``samples`` draws. With several
     latent groups, the names carry the group's number: ``mean_0``, ...

@@ -46,8 +46,8 @@ def in_words(size: int) -> str:
     return f"{-(-size // factor)}{unit}"
 
 
-class PeakMemory(TorchDispatchMode):
-    """Counts the bytes of the tensors made inside the context; ``peak`` is the most that were alive at once."""
+class Footprint(TorchDispatchMode):
+    """Counts the bytes of the tensors made inside the context: ``peak`` is the most that were alive at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +61,8 @@ class PeakMemory(TorchDispatchMode):
             if storage._cdata not in self._known:
                 self._known.add(storage._cdata)
                 self._alive += storage.nbytes()
-                self.peak = max(self.peak, self._alive)
                 finalize(storage, self._free, storage._cdata, storage.nbytes())
+        self.peak = max(self.peak, self._alive)
         return result
 
     def _free(self, key: int, size: int) -> None:
@@ -76,9 +76,8 @@ def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes of memory: whatever the sizes, for each datum of a block, for each pair (draw, datum) of a chunk."""
+    """Bytes of memory for each datum of a block, and for each pair (draw, datum) of a chunk."""
 
-    fixed: int
     datum: int
     pair: int
 
@@ -95,22 +94,21 @@ class Plan:
 def plan(count: int, samples: int, budget: int, cost: Cost, groups: int, *, on_cpu: bool) -> Plan:
     """The largest chunks within ``budget`` bytes for ``count`` data of ``samples`` draws; on the CPU, not too large.
 
-    Half of what is not fixed is for a chunk, a quarter for a block's features and log-weights, a quarter for what
-    cannot be seen from here.
+    A quarter is for a chunk and a quarter for a block's features and log-weights: the system's allocator leaves gaps of
+    up to as much again, and libraries have buffers of their own.
 
     Raises `InputError` for a budget too small for one pair.
     """
     term = 8 * (1 + groups) + 8 * 4  # of a draw and a datum of a block: its terms, and their reduction
-    least = cost.fixed + max(2 * cost.pair, 4 * (cost.datum + term))
+    least = 4 * max(cost.pair, cost.datum + term)
     if budget < least:
         raise InputError(f"expected memory of at least {in_words(least)} for this model; got {in_words(budget)}")
-    room = budget - cost.fixed
-    fitting = room // 2 // cost.pair
+    fitting = budget // 4 // cost.pair
     if on_cpu:
         fitting = min(fitting, CPU_PAIRS)
-    draws = _even(samples, min(fitting, (room // 4 - cost.datum) // term))
+    draws = _even(samples, min(fitting, (budget // 4 - cost.datum) // term))
     data = _even(count, fitting // draws)
-    blocks = min(BLOCK_DATA, room // 4 // (cost.datum + draws * term)) // data
+    blocks = min(BLOCK_DATA, budget // 4 // (cost.datum + draws * term)) // data
     return Plan(block=data * max(1, blocks), data=data, draws=draws)
 
 

@@ -28,7 +28,7 @@ class DatumNoise:
         self.generator = torch.Generator(device)
 
     def of(self, rows: range) -> Callable[[int, torch.Size], Tensor]:
-        """The noise of the first draws of data ``rows`` as `FromPosterior` asks for it, by group and ``(S, B, *event)``."""
+        """The first draws of data ``rows`` as `FromPosterior` asks for them: by group and ``(S, B, *event)``."""
         return lambda group, shape: self(group, rows, range(shape[0]), tuple(shape[2:]))
 
     def __call__(self, group: int, rows: range, draws: range, event: tuple[int, ...]) -> Tensor:

@@ -15,7 +15,7 @@ from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.finite import require_finite
 from flowvae.evaluation.latent import Code
-from flowvae.evaluation.memory import Cost, PeakMemory, parse_size, plan
+from flowvae.evaluation.memory import Cost, Footprint, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.streaming import LogWeights
 from flowvae.evaluation.terms import ChunkTerms, worth_compiling
@@ -70,13 +70,12 @@ class _Pass:
     ):
         self.model, self.data, self.samples, self.device = model, data, noise.samples, noise.generator.device
         self.progress, self.done = progress or (lambda done, total: None), 0
-        with PeakMemory() as encoding:
+        with Footprint() as encoding:
             x = inputs(model, data, range(1))
             self.first = h = model.encoder(x)  # kept, since the encoder is to run once a datum
         self.terms = ChunkTerms(model, noise, x, h)
         self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
-        fixed, pair = self.terms.memory(x, h)
-        cost = Cost(fixed=fixed, datum=encoding.peak, pair=pair)
+        cost = Cost(datum=encoding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
         self.plan = plan(len(data), self.samples, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu")
         if _compiles(compile, model, len(data) * self.samples, self.device):
             self.terms.compiled = (self.plan.draws, self.plan.data)

@@ -7,18 +7,19 @@ import torch
 from torch import Tensor
 
 from flowvae.evaluation.latent import Moments, moments
-from flowvae.evaluation.memory import PeakMemory
+from flowvae.evaluation.memory import Footprint
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior
 from flowvae.model import VAE
 
-# Measured on two cores: a pair costs two floating-point operations a weight at some 130 GFLOP/s; compiled a tenth less,
-# and compiling takes some 20 s the first time.
+# Measured on two cores: a pair costs two floating-point operations a weight at some 130 GFLOP/s; compiled an eighth less,
+# and compiling takes some 15 s.
 FLOPS = 1.3e11
-GAIN = 0.1
-COST = 20.0
+GAIN = 0.12
+COST = 15.0
 
-TRIAL = 8  # draws more in a second trial, whose memory tells that of a draw
+TRIAL = 64
+"""Draws on which the memory of a chunk is tried."""
 
 
 class Terms(NamedTuple):
@@ -70,12 +71,16 @@ class ChunkTerms:
         run = _compiled() if (len(draws), len(rows)) == self.compiled else terms
         return run(self.model, x, h, len(draws), noise)
 
-    def memory(self, x: Tensor, h: Tensor) -> tuple[int, int]:
-        """Bytes that a chunk takes at its peak: whatever its size, and more for each pair (draw, datum)."""
-        peaks = []
-        for draws in (1, 1 + TRIAL):
-            with PeakMemory() as trial:
+    def bytes_per_pair(self, x: Tensor, h: Tensor, budget: int) -> int:
+        """The memory that a chunk takes for each pair (draw, datum), tried on one datum within a quarter of ``budget``.
+
+        What a chunk takes whatever its size, such as masked weights, is shared among the draws that are tried.
+        """
+
+        def peak(draws: int) -> int:
+            with Footprint() as footprint:
                 self(x, h, range(1), range(draws))
-            peaks.append(trial.peak)
-        pair = -(-(peaks[1] - peaks[0]) // TRIAL)
-        return peaks[0] - pair, pair
+            return footprint.peak
+
+        draws = max(1, min(TRIAL, self.noise.samples, budget // 4 // peak(1)))
+        return -(-peak(draws) // draws)

@@ -1,0 +1,115 @@
+"""Memory within its budget, and compiled terms that are the eager ones."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from flowvae.engine.compiling import can_compile
+from flowvae.errors import InputError
+from flowvae.evaluation import evaluate, memory, passing, score, terms
+
+GROWTH = """
+import sys, threading, time
+from pathlib import Path
+import torch
+from flowvae.data import Split
+from flowvae.evaluation import evaluate
+from flowvae.model import build_model
+
+torch.set_num_threads(1)
+width, flow, memory = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+split = Split((torch.rand(3, 784) < 0.3).float())
+
+def model(width):
+    latents = {"dim": 32, "posterior": {"flow": flow} if flow else {}}
+    return build_model({"encoder": {"width": width}, "latents": latents, "likelihood": {"decoder": {"width": width}}}, (784,))
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+evaluate(model(4), split, samples=2)  # what a first call brings in
+wide, peak, done = model(width), 0, False
+
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, resident())
+        time.sleep(0.001)
+
+before, thread = resident(), threading.Thread(target=watch)
+thread.start()
+evaluate(wide, split, samples=5000, memory=memory)
+done = True
+thread.join()
+print(peak - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(("width", "flow"), [(500, ""), (500, "iaf"), (2000, "planar")])
+def test_5000_samples_keep_to_their_memory(width, flow):
+    """Held at once, the activations of one datum's draws would take more than 50 MiB at any of these widths."""
+    command = [sys.executable, "-c", GROWTH, str(width), flow, "32MiB"]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert 2**20 < grown < 32 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no compiler")
+@pytest.mark.parametrize("posterior", ["diagonal", "iaf"])
+def test_compiled_terms_are_the_eager_ones(build, split, posterior, monkeypatch):
+    monkeypatch.setattr(memory, "CPU_PAIRS", 60)  # whole chunks, and remainders of data and draws
+    model = build(posterior)
+    eager = evaluate(model, split, samples=50, compile="off")
+    compiled = evaluate(model, split, samples=50, compile="on")
+    for name, values in vars(eager.per_datum).items():
+        np.testing.assert_allclose(vars(compiled.per_datum)[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(compiled.kl_per_dimension, eager.kl_per_dimension, rtol=1e-4, atol=1e-4)
+    # trained further, the same model: nothing of the weights is compiled in
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(0.7)
+    again = score(model, split, samples=50, compile="on")
+    np.testing.assert_allclose(again, score(model, split, samples=50, compile="off"), rtol=1e-5, atol=1e-5)
+    assert (abs(again - eager.per_datum.log_px_hat) > 0.01).any()
+
+
+def spied(monkeypatch, can: bool) -> list[bool]:
+    """Whether each pass from now on asks for compiled terms, which are never made."""
+    asked = []
+    monkeypatch.setattr(passing, "can_compile", lambda device: can)
+    monkeypatch.setattr(terms, "_compiled", lambda: asked.append(True) or terms.terms)
+    return asked
+
+
+def test_compilation_is_by_sizes_alone(build, split, monkeypatch):
+    asked = spied(monkeypatch, can=True)
+    score(build(), split, samples=50)
+    score(build(), split, samples=50, compile="off")
+    assert not asked
+    monkeypatch.setattr(terms, "COST", 1e-9)
+    score(build(), split, samples=50)
+    assert asked
+
+
+def test_without_a_compiler_auto_is_eager_and_on_is_refused(build, split, monkeypatch):
+    asked = spied(monkeypatch, can=False)
+    monkeypatch.setattr(terms, "COST", 1e-9)
+    score(build(), split, samples=50)
+    assert not asked
+    with pytest.raises(InputError, match="expected a compiler for compile = 'on'; found none"):
+        score(build(), split, samples=50, compile="on")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("posterior", ["diagonal", "full", "iaf", "planar"])
+def test_on_a_gpu(build, split, posterior):
+    """Other numbers than the CPU's, of the same distribution; independent of chunks there too."""
+    on_cpu = evaluate(build(posterior), split, samples=2000)
+    model = build(posterior).cuda()
+    on_gpu = evaluate(model, split, samples=2000)
+    np.testing.assert_allclose(on_gpu.per_datum.elbo, on_cpu.per_datum.elbo, atol=0.3)
+    np.testing.assert_allclose(score(model, split, 2000, memory="1MiB"), on_gpu.per_datum.log_px_hat, rtol=1e-5)
