@@ -1,0 +1,1 @@
+"""Speed and memory of flowvae beside other code: ``python -m benchmarks``."""

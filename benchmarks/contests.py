@@ -1,0 +1,90 @@
+"""Who is compared with whom, at what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.settings import Settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant: a function of a module of `benchmarks.contestants`, called with ``options``."""
+
+    name: str
+    label: str
+    function: str
+    options: dict[str, Any] = field(default_factory=dict)
+    peak: str = "sgemm"
+    """The entry that measures the peak of its arithmetic; itself for a peak."""
+
+    @property
+    def available(self) -> bool:
+        """Whether what it needs is installed."""
+        return self.name != "pythae" or find_spec("pythae") is not None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Entries that run in turn, round by round. ``unit`` is what their work is counted in."""
+
+    name: str
+    title: str
+    unit: str
+    flow: bool
+    rounds: int
+    slice: float
+    settle: float
+    flop: float
+    """Floating-point operations of a unit of work, multiplications and additions; masked weights count."""
+    entries: tuple[Entry, ...]
+    yardsticks: dict[str, str]
+    """The entries that the others are divided by, and the title of the quotient."""
+
+
+SGEMM = Entry("sgemm", "matrix products, fp32", "peak.multiply", {"dtype": "float32"})
+BGEMM = Entry("bgemm", "matrix products, bf16", "peak.multiply", {"dtype": "bfloat16"}, peak="bgemm")
+
+TRAINING = (
+    Entry("pythae", "pythae", "with_pythae.train"),
+    Entry("plain", "loop, eager", "by_hand.train_plain"),
+    Entry("compiled", "loop, compiled, fused Adam", "by_hand.train_compiled"),
+    Entry("tuned", "the same, malloc settings", "by_hand.train_compiled", {"malloc": True}),
+    Entry("flowvae", "flowvae", "with_flowvae.train", {"precision": "fp32"}),
+    Entry("flowvae-bf16", "flowvae, bf16-mixed", "with_flowvae.train", {"precision": "bf16-mixed"}, peak="bgemm"),
+    SGEMM,
+    BGEMM,
+)
+TRAINING_YARDSTICKS = {"pythae": "÷ pythae", "compiled": "÷ compiled loop", "tuned": "÷ the same, malloc"}
+EVALUATION = (
+    Entry("pythae", "pythae", "with_pythae.evaluate"),
+    Entry("plain", "loop, eager", "by_hand.evaluate"),
+    Entry("flowvae", "flowvae", "with_flowvae.evaluate"),
+    SGEMM,
+)
+EVALUATION_YARDSTICKS = {"pythae": "÷ pythae", "plain": "÷ loop"}
+
+
+def contests(settings: Settings) -> list[Contest]:
+    """All contests, of those contestants that are installed."""
+    s, found = settings, []
+    sizes = f"{s.pixels}-{s.width}-{s.width}-z{s.dim}"
+    flow_sizes = f"{s.steps} x (2x{s.flow_width})"
+    for flow in (False, True):
+        name, model = ("iaf", f"IAF {flow_sizes} on {sizes}") if flow else ("vae", f"VAE {sizes}")
+        found += [
+            Contest(
+                f"train-{name}", f"Training, {model}, batch {s.batch}", "data", flow, s.training_rounds, s.slice,
+                s.settle, s.training_flop(flow), _available(TRAINING), TRAINING_YARDSTICKS,
+            ),
+            Contest(
+                f"evaluate-{name}", f"log p(x), {model}, {s.samples} samples x {s.points} data", "samples", flow,
+                s.evaluation_rounds, 0.0, 0.0, s.evaluation_flop(flow), _available(EVALUATION), EVALUATION_YARDSTICKS,
+            ),
+        ]  # fmt: skip
+    return sorted(found, key=lambda contest: contest.name, reverse=True)
+
+
+def _available(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if entry.available)

@@ -1,0 +1,129 @@
+"""Results as Markdown: medians with their range over the rounds, and ratios within a round."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+BLOCK = re.compile(r"(?<=^<!-- benchmarks -->\n).*?(?=^<!-- /benchmarks -->$)", re.MULTILINE | re.DOTALL)
+
+NOTES = """\
+How it was measured. Every contestant is a process that stays alive, with {threads} threads. In a round each runs for \
+{slice:g} s (on to the end of a step; in evaluation, for one pass over all data) while the others sleep; when all have \
+had their turn, the next round begins. Imports, compilation, and {settle:g} s before each slice of training are left \
+out; so are validation and saving. Medians, and ranges over {training} rounds of training and {evaluation} of \
+evaluation; a ratio is taken within each round before its median is. The peak is that of square matrix products of \
+side {square} in the same round, in bf16 for what is computed in bf16-mixed, else in fp32. Work counts dense matrix \
+products alone, masked weights included; in evaluation, those of decoder and flow.
+
+What is compared. The same nets (ReLU, as pythae's flow has no other; the flow without the encoder's context, as \
+pythae's takes none), Adam, Bernoulli likelihood. flowvae and the loops binarise every batch; pythae does not, and is \
+spared that work. Its `get_nll` runs without gradients and with batches as large as the number of samples, the only \
+size at which it heeds that number; it encodes a datum once a sample, as it comes. `fv.evaluate` yields more than \
+log p(x): bound, KL terms, effective sample sizes.
+"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Median, least and most of some numbers."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Summary":
+        return cls(median(values), min(values), max(values))
+
+    def text(self, form: str = ",.0f") -> str:
+        """``1.31 (1.25–1.40)``."""
+        return f"{self.median:{form}} ({self.least:{form}}–{self.most:{form}})"
+
+
+def speed(contest: dict[str, Any], name: str) -> Summary:
+    """Work a second of an entry, over the rounds."""
+    return Summary.of([speeds[name] for speeds in contest["rounds"]])
+
+
+def ratio(contest: dict[str, Any], name: str, to: str) -> Summary:
+    """The speed of ``name`` divided by that of ``to`` in the same round."""
+    return Summary.of([speeds[name] / speeds[to] for speeds in contest["rounds"]])
+
+
+def of_peak(contest: dict[str, Any], name: str, peak: str) -> Summary:
+    """Floating-point operations a second, as a fraction of the peak of the same round."""
+    return Summary.of([speeds[name] * contest["flop"] / speeds[peak] for speeds in contest["rounds"]])
+
+
+def contest_table(contest: dict[str, Any]) -> str:
+    """One contest: a line an entry, a column a yardstick."""
+    labels = {entry["name"]: entry["label"] for entry in contest["entries"]}
+    peaks = [entry["name"] for entry in contest["entries"] if entry["peak"] == entry["name"]]
+    yardsticks = {name: title for name, title in contest["yardsticks"].items() if name in labels}
+    head = ["", f"{contest['unit']}/s", *yardsticks.values(), "of the peak"]
+    lines = []
+    for entry in contest["entries"]:
+        name = entry["name"]
+        if name in peaks:
+            continue
+        ratios = ["1" if to == name else ratio(contest, name, to).text(".2f") for to in yardsticks]
+        share = of_peak(contest, name, entry["peak"]).text(".0%")
+        lines.append([entry["label"], speed(contest, name).text(), *ratios, share])
+    measured = [f"{labels[name]} {_giga(speed(contest, name)).text()} GFLOP/s" for name in peaks]
+    title = f"**{contest['title']}** ({contest['flop'] / 1e6:.1f} MFLOP; peak: {', '.join(measured)})"
+    return f"{title}\n\n{markdown(head, lines)}"
+
+
+def memory_table(records: Sequence[dict[str, Any]]) -> str:
+    """Memory of evaluation: what it took over what the process held, beside its budget."""
+    lines = [
+        [
+            "with IAF" if r["flow"] else "without flow", f"{r['samples']:,}", f"{r['points']:,}",
+            f"{r['budget_mib']:,.0f}", f"{r['peak_mib'] - r['baseline_mib']:,.0f}", f"{r['baseline_mib']:,.0f}",
+        ]
+        for r in records
+    ]  # fmt: skip
+    head = ["MiB", "samples", "data", "budget", "peak over the process before", "process before"]
+    return f"**Memory of `fv.evaluate`**\n\n{markdown(head, lines)}"
+
+
+def report(results: dict[str, Any]) -> str:
+    """All tables of a results file, how they were made, and where."""
+    s, p = results["settings"], results["provenance"]
+    notes = NOTES.format(
+        threads=s["threads"], slice=s["slice"], settle=s["settle"], square=s["square"],
+        training=s["training_rounds"], evaluation=s["evaluation_rounds"],
+    )  # fmt: skip
+    machine, versions = p["machine"], p["versions"]
+    named = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+    commit = (p["commit"] or "unknown")[:10] + (" with changes" if p["changed_files"] else "")
+    origin = (
+        f"`{p['command']}` at commit {commit} on {p['date'][:10]}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']:g} GiB, load {machine['load']:g} before; {named}."
+    )
+    tables = [contest_table(contest) for contest in results["contests"]]
+    if results["memory"]:
+        tables.append(memory_table(results["memory"]))
+    return "\n".join([*tables, notes, origin]) + "\n"
+
+
+def fill(page: Path, text: str) -> None:
+    """Put ``text`` between the marks ``<!-- benchmarks -->`` and ``<!-- /benchmarks -->`` of a page."""
+    before = page.read_text(encoding="utf-8")
+    after, count = BLOCK.subn(lambda _: f"\n{text.strip()}\n\n", before)
+    if not count:
+        raise SystemExit(f"expected <!-- benchmarks --> and <!-- /benchmarks --> in {page}; got neither: add them")
+    page.write_text(after, encoding="utf-8")
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left."""
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "".join("| " + " | ".join(line) + " |\n" for line in [head, rule, *lines])
+
+
+def _giga(summary: Summary) -> Summary:
+    return Summary(summary.median / 1e9, summary.least / 1e9, summary.most / 1e9)
