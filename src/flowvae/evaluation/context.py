@@ -25,7 +25,7 @@ def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
     try:
         Distribution.set_default_validate_args(False)
         model.eval()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.inference_mode():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(seed)
             yield device
     finally:

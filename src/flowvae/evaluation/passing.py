@@ -78,7 +78,7 @@ class _Pass:
         cost = Cost(datum=encoding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
         self.plan = plan(len(data), self.samples, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu")
         if _compiles(compile, model, len(data) * self.samples, self.device):
-            self.terms.compiled = (self.plan.draws, self.plan.data)
+            self.terms.compile(self.plan.draws, self.plan.data)
 
     def run(self) -> Found:
         count, step = len(self.data), self.plan.block

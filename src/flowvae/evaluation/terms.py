@@ -1,6 +1,7 @@
 """The terms of the bound for one chunk: some draws of some data."""
 
-from functools import cache
+from functools import lru_cache
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -12,8 +13,8 @@ from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior
 from flowvae.model import VAE
 
-# Measured on two cores: a pair costs two floating-point operations a weight at some 130 GFLOP/s; compiled an eighth less,
-# and compiling takes some 15 s.
+# Measured on two cores: a pair costs two floating-point operations a weight at some 130 GFLOP/s; compiled, an eighth
+# less; compiling takes some 15 s.
 FLOPS = 1.3e11
 GAIN = 0.12
 COST = 15.0
@@ -36,9 +37,12 @@ def terms(model: VAE, x: Tensor, h: Tensor, samples: int, noise: dict[int, Tenso
     return Terms(trace.log_px, [latent.kl for latent in trace.latents], [moments(latent) for latent in trace.latents])
 
 
-@cache
-def _compiled() -> Any:
-    return torch.compile(terms, dynamic=False)
+@lru_cache(maxsize=16)
+def _compiled(structure: str, shape: tuple[int, int]) -> Any:
+    """`terms`, compiled for models of one structure and chunks of one shape, whatever the weights."""
+    # the compiler keeps a handful of graphs of one code object and then gives up: here each has its own
+    own = FunctionType(terms.__code__.replace(), terms.__globals__)
+    return torch.compile(own, dynamic=False)
 
 
 def worth_compiling(model: VAE, pairs: int) -> bool:
@@ -48,16 +52,13 @@ def worth_compiling(model: VAE, pairs: int) -> bool:
 
 
 class ChunkTerms:
-    """The terms of a model for chunks of data and draws, with the noise that belongs to them.
-
-    Chunks of the shape ``compiled``, (draws, data), run compiled; a compiler is slower than it is worth for others.
-    """
+    """The terms of a model for chunks of data and draws, with the noise that belongs to them."""
 
     def __init__(self, model: VAE, noise: DatumNoise, x: Tensor, h: Tensor):
         """Learn from one datum x ``(1, *event)`` with features h which groups ask for noise, and of what shape."""
         self.model, self.noise = model, noise
-        self.compiled: tuple[int, int] | None = None
         self.events: dict[int, tuple[int, ...]] = {}
+        self.compiled: dict[tuple[int, int], Any] = {}
 
         def record(group: int, shape: torch.Size) -> Tensor:
             self.events[group] = tuple(shape[2:])
@@ -65,10 +66,14 @@ class ChunkTerms:
 
         model.trace(x, h, 1, FromPosterior(record))
 
+    def compile(self, draws: int, data: int) -> None:
+        """Run chunks of this shape compiled; others are remainders, and not worth it."""
+        self.compiled[draws, data] = _compiled(repr(self.model), (draws, data))
+
     def __call__(self, x: Tensor, h: Tensor, rows: range, draws: range) -> Terms:
         """The terms of the draws ``draws`` of the data ``rows``, which are x and whose features are h."""
         noise = {n: self.noise(n, rows, draws, event) for n, event in self.events.items()}
-        run = _compiled() if (len(draws), len(rows)) == self.compiled else terms
+        run = self.compiled.get((len(draws), len(rows)), terms)
         return run(self.model, x, h, len(draws), noise)
 
     def bytes_per_pair(self, x: Tensor, h: Tensor, budget: int) -> int:
