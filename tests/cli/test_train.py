@@ -109,7 +109,7 @@ def test_a_signal_saves_and_the_command_it_names_goes_on(number: int, code: int,
 def test_resuming_with_another_recipe_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = str(trained / "config.toml")
     assert main(["train", recipe, "--out", str(trained), "--resume", "--set", "optimiser.lr=0.5"]) == 2
-    assert "expected optimiser.lr = 0.001 as in the run" in capsys.readouterr().err
+    assert "expected optimiser.lr = 0.003 as in the run" in capsys.readouterr().err
 
 
 PLUGIN = '''
