@@ -46,7 +46,7 @@ def evaluate(place: Place, *, flow: bool) -> None:
     model, split = build(settings, data, flow), data.test.take(settings.points)
     for seed in itertools.count():
         place.gate(settings.points * settings.samples)
-        fv.evaluate(model, split, samples=settings.samples, seed=seed)
+        fv.evaluate(model, split, samples=settings.samples, seed=seed, compile="on" if settings.compiled else "off")
 
 
 def measure_memory(place: Place, *, flow: bool, budget: str) -> None:
