@@ -20,6 +20,11 @@ class Entry:
     """The entry that measures the peak of its arithmetic; itself for a peak."""
 
     @property
+    def is_peak(self) -> bool:
+        """Whether it is what others are a fraction of."""
+        return self.peak == self.name
+
+    @property
     def available(self) -> bool:
         """Whether what it needs is installed."""
         return self.name != "pythae" or find_spec("pythae") is not None
