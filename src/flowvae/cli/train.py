@@ -1,6 +1,7 @@
 """Training a recipe."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ def train(
     replaced += [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
     config = Config.load(recipe, [*replaced, *(changes or [])])
     fitted = runs.train(config, out, resume=resume, quiet=quiet or as_json)
-    if _together() > 0:
+    if int(os.environ.get("RANK", "0")):  # under torchrun the first process speaks
         return
     if as_json:
         summary = {"run": str(out), "epochs": fitted.epochs, "steps": fitted.steps, "seconds": round(fitted.seconds, 3)}
@@ -46,15 +47,3 @@ def train(
         best = f"{fitted.best_elbo:.2f} at epoch {fitted.best_epoch}" if fitted.best_elbo is not None else "none"
         typer.echo(f"{fitted.epochs} epochs in {fitted.seconds:.0f} s; best validation ELBO {best}")
         note(f"next: flowvae evaluate {out}")
-
-
-def _together() -> int:
-    """The rank of this process. Under torchrun all end together, and the first one speaks."""
-    from torch import distributed
-
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 0
-    rank = distributed.get_rank()
-    distributed.barrier()
-    distributed.destroy_process_group()
-    return rank

@@ -1,5 +1,6 @@
 """Device, precision and processes, by Fabric; and what the processes do together."""
 
+import atexit
 import logging
 import os
 import warnings
@@ -41,7 +42,16 @@ def launch(training: Training) -> "Fabric":
             strategy="ddp" if world > 1 else "auto",
         )
         fabric.launch()
+    if world > 1:
+        atexit.unregister(_part)
+        atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    """Leave the process group at exit: its threads, cut off by the end of the process, would abort it."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def reduced(fabric: "Fabric", value: Tensor, how: Literal["sum", "mean", "max"]) -> Tensor:
