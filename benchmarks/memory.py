@@ -11,7 +11,7 @@ BUDGETS = (64, 256)  # MiB; the second is the default of `evaluate`
 
 
 def run(settings: Settings, data: Path, folder: Path) -> list[dict[str, Any]]:
-    """Peak over baseline for every budget, without and with the flow, each in a fresh process."""
+    """What a process holds before and during, for every budget, without and with the flow, each in a fresh process."""
     records = []
     for flow in (False, True):
         for budget in BUDGETS:
@@ -24,6 +24,6 @@ def run(settings: Settings, data: Path, folder: Path) -> list[dict[str, Any]]:
                 worker.close()
             records.append({
                 "flow": flow, "samples": settings.memory_samples, "points": settings.memory_points,
-                "budget_mib": budget, "baseline_mib": answer["before"] / MIB, "peak_mib": answer["peak"] / MIB,
+                "budget_mib": budget, **{f"{when}_mib": answer[when] / MIB for when in ("before", "ready", "peak")},
             })  # fmt: skip
     return records

@@ -28,7 +28,7 @@ class Settings:
     square: int = 2048
     """Side of the matrices whose product is the measured peak."""
 
-    training_rounds: int = 8
+    training_rounds: int = 7
     evaluation_rounds: int = 5
     settle: float = 0.25
     """Seconds that a contestant runs before it is measured in a round: threads wake, caches fill."""

@@ -50,14 +50,16 @@ def evaluate(place: Place, *, flow: bool) -> None:
 
 
 def measure_memory(place: Place, *, flow: bool, budget: str) -> None:
-    """One evaluation: the memory that the process holds before it, and the most that it holds during it, in bytes."""
+    """Bytes that the process holds before its first evaluation, after one of one sample, and at most in a large one."""
     data, settings = load(place), place.settings
     model, split = build(settings, data, flow), data.test.take(settings.memory_points)
     place.gate.wait()
-    reset_peak()
     before = resident()
+    fv.evaluate(model, split.take(1), samples=1, memory=budget)
+    ready = resident()
+    reset_peak()
     fv.evaluate(model, split, samples=settings.memory_samples, memory=budget)
-    place.gate.answer({"before": before, "peak": peak()})
+    place.gate.answer({"before": before, "ready": ready, "peak": peak()})
 
 
 def load(place: Place) -> Data:
