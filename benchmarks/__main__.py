@@ -30,12 +30,15 @@ def main(arguments: list[str]) -> None:
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(table.report(results), end="")
+    print(table.report([results]), end="")
 
 
 def show(args: argparse.Namespace) -> None:
     """Print the tables, or write them into pages."""
-    text = table.report(json.loads(args.results.read_text(encoding="utf-8")))
+    paths = args.results or sorted(RESULTS.parent.glob("*.json"), reverse=True)
+    if not paths:
+        raise SystemExit("expected results in benchmarks/results; got none: python -m benchmarks makes them")
+    text = table.report([json.loads(path.read_text(encoding="utf-8")) for path in paths])
     for page in args.into:
         table.fill(page, text)
     if not args.into:
@@ -72,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def table_parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m benchmarks table", description="results as Markdown")
-    options.add_argument("results", type=Path, nargs="?", default=RESULTS, help="results file")
+    options.add_argument("results", type=Path, nargs="*", help="results files (default: all in benchmarks/results)")
     options.add_argument(
         "--into", type=Path, nargs="+", default=[], metavar="PAGE", help="fill the marked block of these pages"
     )

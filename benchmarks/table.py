@@ -13,10 +13,10 @@ NOTES = """\
 How it was measured. Every contestant is a process that stays alive, with {threads} threads. In a round each runs for \
 {slice:g} s (on to the end of a step; in evaluation, for one pass over all data) while the others sleep; when all have \
 had their turn, the next round begins. Imports, compilation, and {settle:g} s before each slice of training are left \
-out; so are validation and saving. Medians, and ranges over {training} rounds of training and {evaluation} of \
-evaluation; a ratio is taken within each round before its median is. The peak is that of square matrix products of \
-side {square} in the same round, in bf16 for what is computed in bf16-mixed, else in fp32. Work counts dense matrix \
-products alone, masked weights included; in evaluation, those of decoder and flow.
+out; so are validation and saving. Medians, and ranges over the rounds; a ratio is taken within each round before its \
+median is. The peak is that of square matrix products of side {square} in the same round, in bf16 for what is computed \
+in bf16-mixed, else in fp32. Work counts dense matrix products alone, masked weights included; in evaluation, those of \
+decoder and flow.
 
 What is compared. The same nets (ReLU, as pythae's flow has no other; the flow without the encoder's context, as \
 pythae's takes none), Adam, Bernoulli likelihood. flowvae and the loops binarise every batch; pythae does not, and is \
@@ -75,7 +75,8 @@ def contest_table(contest: dict[str, Any]) -> str:
         share = of_peak(contest, name, entry["peak"]).text(".0%")
         lines.append([entry["label"], speed(contest, name).text(), *ratios, share])
     measured = [f"{labels[name]} {_giga(speed(contest, name)).text()} GFLOP/s" for name in peaks]
-    title = f"**{contest['title']}** ({contest['flop'] / 1e6:.1f} MFLOP; peak: {', '.join(measured)})"
+    count = f"{len(contest['rounds'])} rounds, {contest['flop'] / 1e6:.1f} MFLOP"
+    title = f"**{contest['title']}** ({count}; peak: {', '.join(measured)})"
     return f"{title}\n\n{markdown(head, lines)}"
 
 
@@ -93,24 +94,24 @@ def memory_table(records: Sequence[dict[str, Any]]) -> str:
     return f"**Memory of `fv.evaluate`**\n\n{markdown(head, lines)}"
 
 
-def report(results: dict[str, Any]) -> str:
-    """All tables of a results file, how they were made, and where."""
-    s, p = results["settings"], results["provenance"]
-    notes = NOTES.format(
-        threads=s["threads"], slice=s["slice"], settle=s["settle"], square=s["square"],
-        training=s["training_rounds"], evaluation=s["evaluation_rounds"],
-    )  # fmt: skip
-    machine, versions = p["machine"], p["versions"]
-    named = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+def report(results: Sequence[dict[str, Any]]) -> str:
+    """All tables of some results files, how they were made, and where; the settings told are those of the first."""
+    tables = [contest_table(contest) for result in results for contest in result["contests"]]
+    tables += [memory_table(result["memory"]) for result in results if result["memory"]]
+    return "\n".join([*tables, NOTES.format(**results[0]["settings"]), *map(origin, results)])
+
+
+def origin(result: dict[str, Any]) -> str:
+    """What was measured, by which command, when and where, in one sentence."""
+    p = result["provenance"]
+    names = [contest["name"] for contest in result["contests"]] + ["memory"] * bool(result["memory"])
     commit = (p["commit"] or "unknown")[:10] + (" with changes" if p["changed_files"] else "")
-    origin = (
-        f"`{p['command']}` at commit {commit} on {p['date'][:10]}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gib']:g} GiB, load {machine['load']:g} before; {named}."
+    machine, versions = p["machine"], [f"{name} {found}" for name, found in p["versions"].items() if found]
+    return (
+        f"{', '.join(names)}: `{p['command']}` at commit {commit} on {p['date'][:10]}; {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['memory_gib']:g} GiB, load {machine['load']:g} before; "
+        f"{', '.join(versions)}.\n"
     )
-    tables = [contest_table(contest) for contest in results["contests"]]
-    if results["memory"]:
-        tables.append(memory_table(results["memory"]))
-    return "\n".join([*tables, notes, origin]) + "\n"
 
 
 def fill(page: Path, text: str) -> None:

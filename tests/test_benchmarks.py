@@ -65,13 +65,15 @@ def test_ratios_are_taken_within_rounds() -> None:
 
 
 def test_table_shows_every_entry_and_leaves_out_yardsticks_that_did_not_run() -> None:
-    text = table.report(results(CONTEST))
+    text = table.report([results(CONTEST)])
     assert rows(text)["flowvae"] == ["30,000 (20,000–30,000)", "2.00 (1.50–3.00)", "50% (30%–60%)"]
     assert rows(text)["pythae"] == ["10,000 (10,000–20,000)", "1", "20% (20%–25%)"]
     assert "÷ loop" not in text
     assert "matrix products, fp32 100 (80–200) GFLOP/s" in text
     assert rows(text)["with IAF"] == ["5,000", "40", "256", "62", "50", "400"]
     assert "pythae None" not in text
+    assert "train-vae, memory: `python -m benchmarks` at commit 0123456789 on 2026-01-31; P, 2 cores" in text
+    assert table.report([results(CONTEST), results(CONTEST)]).count("How it was measured") == 1
 
 
 def test_table_goes_into_the_marked_block_of_a_page(tmp_path: Path) -> None:
