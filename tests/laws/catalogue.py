@@ -3,7 +3,6 @@
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -23,17 +22,20 @@ EVENTS = ((3,), (1, 2, 2))
 
 
 def structures(kind: str) -> Iterator[dict[str, Any]]:
-    """Every component of ``kind`` at its defaults, its slots filled in every way; the fullest comes last."""
+    """Every component of ``kind`` at its defaults, then with each of its slots filled in every way in turn."""
     for name in registry.names(kind):
         options = registry.options(kind, name)
         base = {"name": name} | {o.name: SMALL[o.name] for o in options if o.name in SMALL and o.kind is None}
-        slots = {o.name: _fillings(o.kind, o.default) for o in options if o.kind is not None}
-        for filling in product(*slots.values()):
-            yield base | dict(zip(slots, filling, strict=True))
+        slots = {o.name: list(structures(o.kind)) for o in options if o.kind is not None}
+        base |= {o.name: _plainest(slots[o.name], o.default) for o in options if o.kind is not None}
+        yield base
+        for slot, fillings in slots.items():
+            yield from (base | {slot: filling} for filling in fillings if filling != base[slot])
 
 
-def _fillings(kind: str, default: Any) -> list[dict[str, Any] | None]:
-    return [*([None] if default is None else []), *structures(kind)]
+def _plainest(fillings: list[dict[str, Any]], default: Any) -> dict[str, Any] | None:
+    """What an empty slot stands for, small."""
+    return None if default is None else next(filling for filling in fillings if filling["name"] == default)
 
 
 def specs(kind: str) -> list[dict[str, Any]]:

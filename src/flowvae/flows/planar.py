@@ -40,6 +40,7 @@ class Planar(Flow):
         size = steps * (2 * self.dim + 1)
         self.amortised = nn.Linear(context, size) if context and parameters != "shared" else None
         start = torch.randn(size) / self.dim**0.5
+        start.view(steps, -1)[:, : self.dim].mul_(0.01)  # a small u: the flow begins close to the identity
         if self.amortised is None:
             self.shared = nn.Parameter(start)
         else:
