@@ -23,12 +23,14 @@ class MaskedLinear(nn.Linear):
 class MADE(nn.Module):
     """Autoregressive network (m, s) = net(x, h): output i sees only those x_j that precede i, and all of the context h.
 
+    (m, s) are two ``outputs`` a coordinate; there may be any other number of them.
+
     Coordinate i has degree i + 1 (D - i when ``reverse``), a hidden unit a degree between 0 and D - 1, in ascending
     order. A connection exists from degree a to a hidden degree b >= a and from a hidden degree a to an output degree
-    b > a, so the Jacobian of either output is strictly triangular in the order. The reversal sits in the masks: no
+    b > a, so the Jacobian of every output is strictly triangular in the order. The reversal sits in the masks: no
     tensor is ever permuted. The context enters the first hidden layer; units of degree 0 see nothing but it.
 
-    Shapes: x ``(*, D)``, h ``(*, context)`` with any batch that broadcasts against x's; m and s ``(*, D)``.
+    Shapes: x ``(*, D)``, h ``(*, context)`` with any batch that broadcasts against x's; every output ``(*, D)``.
 
     Reference: Germain, Gregor, Murray, Larochelle (2015), arXiv:1502.03509; context as in Kingma et al. (2016),
     arXiv:1606.04934.
@@ -39,6 +41,7 @@ class MADE(nn.Module):
         dim: int,
         context: int = 0,
         *,
+        outputs: int = 2,
         width: int = 320,
         depth: int = 2,
         activation: Activation = "elu",
@@ -54,24 +57,24 @@ class MADE(nn.Module):
         self.context = nn.Linear(context, width, bias=False) if context else None
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks)
         self.activation = ACTIVATIONS[activation]()
-        self.out = MaskedLinear((degrees[:, None] > hidden).repeat(2, 1))
+        self.out = MaskedLinear((degrees[:, None] > hidden).repeat(outputs, 1))
+        self.outputs = outputs
         with torch.no_grad():
             # a flow begins close to the bare update, and stays there until a gradient says otherwise
             self.out.weight.mul_(0.1)
 
-    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, ...]:
         return self.given(x, self.bind(h))
 
     def bind(self, h: Tensor | None) -> Tensor | None:
         """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
         return None if self.context is None else self.context(h)
 
-    def given(self, x: Tensor, bound: Tensor | None) -> tuple[Tensor, Tensor]:
+    def given(self, x: Tensor, bound: Tensor | None) -> tuple[Tensor, ...]:
         """(m, s) of x under a context already bound."""
         first, *others = self.hidden
         x = first(x)
         x = self.activation(x if bound is None else x + bound)
         for layer in others:
             x = self.activation(layer(x))
-        m, s = self.out(x).chunk(2, -1)
-        return m, s
+        return self.out(x).chunk(self.outputs, -1)

@@ -2,6 +2,7 @@
 
 from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSigma, Gated, Update
 from flowvae.transforms.base import Composed, Inverse, Transform
+from flowvae.transforms.coupling import Coupling
 from flowvae.transforms.planar import PlanarTransform
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Autoregressive",
     "Composed",
     "ConstantSigma",
+    "Coupling",
     "Gated",
     "Inverse",
     "PlanarTransform",

@@ -13,14 +13,19 @@ from flowvae.transforms.base import Transform
 
 
 class Update(Protocol):
-    """An elementwise bijection of x given (m, s), with s unconstrained; all tensors ``(*, D)``."""
+    """An elementwise bijection of x given unconstrained parameters; all tensors ``(*, D)``.
 
-    def forward(self, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """y and log dy/dx, elementwise."""
+    How many parameters it takes is its own: (m, s) for those of this file.
+    """
+
+    @property
+    def forward(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        """y and log dy/dx, elementwise, of (x, *params)."""
         ...
 
-    def inverse(self, y: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        """x such that forward(x) = y."""
+    @property
+    def inverse(self) -> Callable[..., Tensor]:
+        """x such that forward(x, *params) = y, of (y, *params)."""
         ...
 
 
@@ -73,7 +78,7 @@ class ConstantSigma:
 
 
 class Autoregressive(Transform):
-    """y_i = u(x_i; m_i, s_i) where (m_i, s_i) depend on those x_j only that precede i.
+    """y_i = u(x_i; phi_i) where the parameters phi_i, such as (m_i, s_i), depend on those x_j only that precede i.
 
     The Jacobian is triangular in that order, so log |det| = sum_i log du/dx_i. The forward direction (sampling under an
     inverse autoregressive flow) is one pass of ``net``. The inverse solves x = u^-1(y; net(x)) by fixed-point
@@ -81,20 +86,19 @@ class Autoregressive(Transform):
     soon as x no longer changes.
 
     Args:
-        net: autoregressive map from x ``(*, D)`` to (m, s), each ``(*, D)``, the context already bound.
-        update: one of `Gated`, `Affine`, `ConstantSigma`.
+        net: autoregressive map from x ``(*, D)`` to the update's parameters, each ``(*, D)``, the context bound.
+        update: such as `Gated`, `Affine`, `ConstantSigma`.
 
     Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934.
     """
 
-    def __init__(self, net: Callable[[Tensor], tuple[Tensor, Tensor]], update: Update):
+    def __init__(self, net: Callable[[Tensor], tuple[Tensor, ...]], update: Update):
         super().__init__()
         self.net = net
         self.update = update
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        m, s = self.net(x)
-        y, ladj = self.update.forward(x, m, s)
+        y, ladj = self.update.forward(x, *self.net(x))
         return y, ladj.sum(-1)
 
     def _inverse(self, y: Tensor) -> Tensor:

@@ -55,6 +55,13 @@ class Composed(Transform):
             y = part.inv(y)
         return y
 
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        total = y.new_zeros(y.shape[:-1])
+        for part in reversed(self.parts):
+            y, ladj = part.inverse_and_ladj(y)
+            total = total + ladj
+        return y, total
+
 
 class Inverse(Transform):
     """f^-1 of a transform f, as a transform: a MAF is the inverse of an IAF."""
@@ -68,3 +75,6 @@ class Inverse(Transform):
 
     def _inverse(self, y: Tensor) -> Tensor:
         return self.base(y)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.base.call_and_ladj(y)
