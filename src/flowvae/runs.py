@@ -1,15 +1,13 @@
 """What is done with a run: train it from a recipe, open it again, evaluate it, and keep what a report shows."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from flowvae import registry
 from flowvae.config import Config, EvaluationOptions
@@ -20,11 +18,10 @@ from flowvae.data.readers import read
 from flowvae.engine import Fitted, fit, load
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
-from flowvae.evaluation import Evaluation, evaluate
+from flowvae.evaluation import Evaluation, evaluate, reconstruct, sample
 from flowvae.model import VAE, build_model
 from flowvae.overrides import assign
 
-CHUNK = 256
 SHOWN = {"samples": 64, "reconstructions": 16}
 
 
@@ -131,9 +128,10 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     seed, place = record["seed"], run.path / "evaluation.json"
     before = _earlier(place)
     write_text(place, json.dumps(record, indent=1) + "\n")
-    save_arrays(run.path / "samples.npz", samples=sample(run, SHOWN["samples"], seed=seed))
-    seen = split.take(SHOWN["reconstructions"]).frozen(seed)
-    save_arrays(run.path / "reconstructions.npz", **reconstruct(run, seen, seed=seed))
+    save_arrays(run.path / "samples.npz", samples=sample(run.model, SHOWN["samples"], seed=seed))
+    save_arrays(
+        run.path / "reconstructions.npz", **reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
+    )
     return before
 
 
@@ -143,43 +141,6 @@ def _earlier(place: Path) -> dict[str, Any] | None:
         return dict(json.loads(place.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return None
-
-
-def sample(run: Run, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:
-    """Means of p(x | z) for n draws from the prior, or with ``mean`` off draws of x: ``(n, *event)``."""
-
-    def chunk(count: int) -> Tensor:
-        p = run.model.generate(count, temperature)
-        return p.mean if mean else p.sample()
-
-    with torch.no_grad(), _seeded(run, seed):
-        return _array(torch.cat([chunk(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]))
-
-
-def reconstruct(run: Run, split: Split, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """``originals`` and the ``means`` of p(x | z) at one posterior draw each, ``(N, *event)``."""
-    with _seeded(run, seed):
-        pairs = [(x, run.model.reconstruct(x)) for x in _batches(run, split)]
-    originals, means = (_array(torch.cat(part)) for part in zip(*pairs, strict=True))
-    return {"originals": originals, "means": means}
-
-
-def encode(run: Run, split: Split, *, samples: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
-    """Posterior draws of every datum's latents: ``z``, and the ``mean`` and ``sd`` of ``samples`` of them, ``(N, D)``.
-
-    With several latent groups the names carry the group's number: ``z_0``, ``mean_0``, ...
-    """
-    groups: list[list[tuple[Tensor, Tensor, Tensor]]] = []
-    with _seeded(run, seed):
-        for x in _batches(run, split):
-            draws = run.model.encode(x, samples)
-            groups.append([(z[0], z.mean(0), z.std(0, correction=samples > 1)) for z in draws])
-    arrays = {}
-    for number, group in enumerate(zip(*groups, strict=True)):
-        suffix = f"_{number}" if len(groups[0]) > 1 else ""
-        for name, parts in zip(("z", "mean", "sd"), zip(*group, strict=True), strict=True):
-            arrays[name + suffix] = _array(torch.cat(parts))
-    return arrays
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -199,21 +160,3 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
     atomically(path, write)
-
-
-def _batches(run: Run, split: Split) -> Iterator[Tensor]:
-    split = split.to(run.device)
-    for indices in torch.arange(len(split), device=run.device).split(CHUNK):
-        yield split.batch(indices)
-
-
-@contextmanager
-def _seeded(run: Run, seed: int) -> Iterator[None]:
-    """Random numbers by ``seed`` within, and as they were after."""
-    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _array(x: Tensor) -> np.ndarray:
-    return x.float().cpu().numpy()

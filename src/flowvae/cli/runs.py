@@ -77,14 +77,14 @@ def sample(
     plugin: Plugins = None,
 ) -> None:
     """Draw from the prior: a picture shows the means of p(x | z); arrays hold `means` and draws of x, `samples`."""
-    from flowvae import runs
+    from flowvae import evaluation, runs
 
     prepare()
     _output(out)
-    opened = runs.open_run(run)
-    means = runs.sample(opened, n, temperature=temperature, seed=seed)
+    model = runs.open_run(run).model
+    means = evaluation.sample(model, n, temperature=temperature, seed=seed)
     if out.suffix.lower() == ".npz":
-        drawn = runs.sample(opened, n, temperature=temperature, seed=seed, mean=False)
+        drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
         runs.save_arrays(out, samples=drawn, means=means)
     else:
         from flowvae.report.grid import save_grid
@@ -108,13 +108,13 @@ def reconstruct(
     plugin: Plugins = None,
 ) -> None:
     """Encode and decode data: originals, means of p(x | z) and absolute errors, as a picture or as arrays."""
-    from flowvae import runs
+    from flowvae import evaluation, runs
 
     prepare()
     out = _output(out or run / "reconstructions.png")
     opened = runs.open_run(run)
     rows = runs.rows(opened, data, split, _changes(data_dir, changes))
-    pairs = runs.reconstruct(opened, rows.take(n).frozen(seed), seed=seed)
+    pairs = evaluation.reconstruct(opened.model, rows.take(n), seed=seed)
     errors = abs(pairs["originals"] - pairs["means"])
     if out.suffix.lower() == ".npz":
         runs.save_arrays(out, **pairs, errors=errors)
@@ -133,18 +133,20 @@ def encode(
     split: SplitName = None,
     data_dir: DataFolder = None,
     changes: Changes = None,
-    samples: Annotated[int, typer.Option("--samples", "-k", min=1, help="Posterior draws for mean and sd.")] = 64,
+    samples: Annotated[
+        int, typer.Option("--samples", "-k", min=1, help="Posterior draws for mean and sd, where they are not known.")
+    ] = 64,
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Write the latents of every datum: one posterior draw `z`, and the `mean` and `sd` of several."""
-    from flowvae import runs
+    """Write the latents of every datum: one posterior draw `z`, and the posterior's `mean` and `sd`."""
+    from flowvae import evaluation, runs
 
     prepare()
     require_new(out, suffixes=(".npz",))
     opened = runs.open_run(run)
     rows = runs.rows(opened, data, split, _changes(data_dir, changes))
-    arrays = runs.encode(opened, rows.frozen(seed), samples=samples, seed=seed)
+    arrays = evaluation.encode(opened.model, rows, samples=samples, seed=seed)
     if rows.labels is not None:
         arrays["labels"] = rows.labels.cpu().numpy()
     runs.save_arrays(out, **arrays)
