@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowvae.errors import InputError as InputError
     from flowvae.evaluation import Evaluation as Evaluation
     from flowvae.evaluation import evaluate as evaluate
+    from flowvae.evaluation import score as score
     from flowvae.model import VAE as VAE
     from flowvae.model import Trace as Trace
     from flowvae.model import build_model as build_model
@@ -33,14 +34,14 @@ _HOMES = {
     "flowvae.data": ("Data", "Split", "load_data"),
     "flowvae.engine": ("Fitted", "fit", "load"),
     "flowvae.errors": ("InputError",),
-    "flowvae.evaluation": ("Evaluation", "evaluate"),
+    "flowvae.evaluation": ("Evaluation", "evaluate", "score"),
     "flowvae.model": ("VAE", "Trace", "build_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "VAE", "Config", "Data", "Evaluation", "Fitted", "InputError", "Split", "Trace",
-    "build_model", "evaluate", "fit", "load", "load_data", "registry",
+    "build_model", "evaluate", "fit", "load", "load_data", "registry", "score",
 ]  # fmt: skip
 
 

@@ -30,6 +30,9 @@ COMPONENTS = {**PARTS, **TRAINED}
 PLACES = ("path", "dir")
 """Entries of ``data`` that say where the files lie, not what they hold."""
 
+WAYS = ("memory", "compile")
+"""Entries of ``evaluation`` that say how its numbers are computed, not which."""
+
 
 class EvaluationOptions(BaseModel):
     """How a run is evaluated unless the command says otherwise."""
@@ -43,6 +46,8 @@ class EvaluationOptions(BaseModel):
     """Of the importance samples, and of the bits where binarisation is dynamic."""
     memory: str = "256MiB"
     """Bound on what is allocated on the way."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether chunks run compiled; ``auto`` compiles where it pays."""
 
     def with_options(self, **changes: Any) -> "EvaluationOptions":
         """The same with the ``changes`` that are not None; `InputError` names the one that is invalid."""
@@ -135,7 +140,7 @@ class Config(BaseModel):
         tables = self.tables()
         if not evaluation:
             tables["evaluation"] = {}
-        for table, free in (("training", FREE), ("data", PLACES), ("evaluation", ("memory",))):
+        for table, free in (("training", FREE), ("data", PLACES), ("evaluation", WAYS)):
             tables[table] = {key: value for key, value in tables[table].items() if key not in free}
         return sha256(tables)
 

@@ -8,6 +8,11 @@ class InputError(ValueError):
     """Bad input: the message reads "expected X; got Y" and names the remedy. On the command line, exit code 2."""
 
 
+def a(noun: str) -> str:
+    """The noun with its article: "a flow", "an encoder"."""
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The tail of an error message about an unknown ``name``.
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flowvae import registry
 from flowvae.config import Config
 from flowvae.engine import Fitted, Interrupted
 from flowvae.errors import InputError
@@ -57,7 +58,6 @@ def run_jobs(
     results: Results,
     *,
     parallel: int = 1,
-    plugins: Sequence[Path] = (),
     quiet: bool = False,
     tell: Tell = print,
 ) -> None:
@@ -74,7 +74,7 @@ def run_jobs(
         tell(f"{study.name}: {len(jobs) - len(missing)} of {len(jobs)} runs are done")
     try:
         if parallel > 1 and len(missing) > 1:
-            failed = _in_processes(missing, results, parallel, plugins, tell)
+            failed = _in_processes(missing, results, parallel, tell)
         else:
             failed = _one_by_one(missing, results, quiet, tell)
     except KeyboardInterrupt as stopped:
@@ -120,9 +120,7 @@ def _one_by_one(jobs: Sequence[Job], results: Results, quiet: bool, tell: Tell) 
     return failed
 
 
-def _in_processes(
-    jobs: Sequence[Job], results: Results, parallel: int, plugins: Sequence[Path], tell: Tell
-) -> list[tuple[Job, str]]:
+def _in_processes(jobs: Sequence[Job], results: Results, parallel: int, tell: Tell) -> list[tuple[Job, str]]:
     waiting, failed, done = list(jobs), [], 0
     under_way: dict[subprocess.Popen, Job] = {}
     try:
@@ -131,7 +129,7 @@ def _in_processes(
                 job = waiting.pop(0)
                 try:
                     _set_aside(job, tell)
-                    under_way[_start(job, results, plugins, threads=max(1, cores() // parallel))] = job
+                    under_way[_start(job, results, threads=max(1, cores() // parallel))] = job
                 except InputError as error:
                     failed.append((job, str(error)))
             for process in [process for process in under_way if process.poll() is not None]:
@@ -164,12 +162,12 @@ def _evaluated(job: Job, config: Config) -> Evaluation:
     return evaluation
 
 
-def _start(job: Job, results: Results, plugins: Sequence[Path], threads: int) -> subprocess.Popen:
+def _start(job: Job, results: Results, threads: int) -> subprocess.Popen:
     """A process for one job, in a session of its own: an interrupt reaches it once, from here."""
     job.folder.mkdir(parents=True, exist_ok=True)
     arguments = ["study", "run", job.study.source, "--rows", job.row.name, "--seeds", str(job.seed)]
     arguments += ["--runs", str(job.runs), "--results", str(results.folder)]
-    arguments += [argument for path in plugins for argument in ("--plugin", str(path))]
+    arguments += [argument for path in registry.plugins() for argument in ("--plugin", str(path))]
     threads_only = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     with _log(job).open("ab") as log:
         return subprocess.Popen(

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from flowvae.errors import InputError, nearest
+from flowvae.errors import InputError, a, nearest
 
 Spec = str | dict[str, Any]
 """A component by name, with its options in a table: ``"iaf"`` or ``{"name": "iaf", "steps": 4}``."""
@@ -67,6 +67,7 @@ class Option:
 
 _components: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in PACKAGES}
 _discovered: set[str] = set()
+_plugins: list[Path] = []
 
 
 def register(kind: str, name: str) -> Callable[[C], C]:
@@ -79,7 +80,7 @@ def register(kind: str, name: str) -> Callable[[C], C]:
             _discover(kind)  # a plugin comes after the library, whose names are taken
         known = _components[kind].get(name)
         if known is not None and _identity(known) != _identity(component):
-            raise InputError(f"expected a new name; got {name!r}, which is a {kind} already: choose another name")
+            raise InputError(f"expected a new name; got {name!r}, which is {a(kind)} already: choose another name")
         _components[kind][name] = component
         return component
 
@@ -96,7 +97,7 @@ def component(kind: str, name: str) -> Callable[..., Any]:
     """The class or function registered as ``name``; `InputError` names the nearest one for a typo."""
     _discover(kind)
     if name not in _components[kind]:
-        raise InputError(f"expected a {kind}; got {name!r}{nearest(name, _components[kind])}")
+        raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, _components[kind])}")
     return _components[kind][name]
 
 
@@ -140,7 +141,10 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
     for parameter, annotation, fallback in keywords:
         slot = _slot(annotation)
         value = table.get(parameter, fallback)
-        if slot and (value is not None or NoneType not in get_args(_bare(annotation))):
+        empty = slot and NoneType in get_args(_bare(annotation)) and value in (None, "none", {"name": "none"})
+        if empty:
+            table[parameter] = None
+        elif slot:
             usual = fallback if isinstance(fallback, str) else None
             table[parameter] = resolve(slot.kind, value, default=usual, path=f"{path}.{parameter}")
     try:
@@ -170,6 +174,12 @@ def load_plugin(path: str | Path) -> None:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     module_spec.loader.exec_module(module)
+    _plugins.append(path.resolve())
+
+
+def plugins() -> tuple[Path, ...]:
+    """The plugins loaded so far: another process that is to go on with this one's work needs them too."""
+    return tuple(_plugins)
 
 
 def validated(model: type[M], values: dict[str, Any], path: str) -> M:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowvae.config import (
     PLACES,
+    WAYS,
     Config,
     EvaluationOptions,
     Table,
@@ -95,7 +96,7 @@ class Study(BaseModel):
         tables = self.tables(row, seed)
         if isinstance(tables["data"], dict):
             tables["data"] = {key: value for key, value in tables["data"].items() if key not in PLACES}
-        tables["evaluation"].pop("memory")
+        tables["evaluation"] = {key: value for key, value in tables["evaluation"].items() if key not in WAYS}
         return sha256(tables)
 
     def row(self, name: str) -> Row:

@@ -80,7 +80,7 @@ def test_changes_leave_the_tables_they_are_laid_over() -> None:
         ("training.seed=1", "training.seed: no such option: set seed at the top of the recipe"),
         ("seed=-1", "seed: expected greater than or equal to 0; got -1"),
         ("optimiser.lr=fast", "optimiser.lr: expected a valid number"),
-        ("optimiser.name=adm", "optimiser: expected a optimiser; got 'adm'; did you mean 'adam'?"),
+        ("optimiser.name=adm", "optimiser: expected an optimiser; got 'adm'; did you mean 'adam'?"),
         (
             "latents.posterior.flow.stps=2",
             "latents.posterior.flow.stps: 'iaf' has no such option; did you mean 'steps'?",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -84,10 +85,10 @@ def test_ones_own_data(command: Command, grey: Path, tmp_path: Path) -> None:
 def test_a_signal_saves_and_the_command_it_names_goes_on(number: int, code: int, tmp_path: Path) -> None:
     arguments = [*SMALL, "--set", "training.epochs=300", "--set", "training.patience=290"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "flowvae", "train", "digits", "--out", "run", *arguments],
+        [sys.executable, "-m", "flowvae", "train", "digits", "--out", "a run", *arguments],
         cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    journal = tmp_path / "run" / "journal.jsonl"
+    journal = tmp_path / "a run" / "journal.jsonl"
     while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 4):
         time.sleep(0.02)
     process.send_signal(number)
@@ -95,8 +96,8 @@ def test_a_signal_saves_and_the_command_it_names_goes_on(number: int, code: int,
     assert process.returncode == code
     last = said.strip().splitlines()[-1]
     assert last.startswith("flowvae: interrupted at step ")
-    resume = re.search("`flowvae (.*?)`", last)[1].split()
-    assert resume == ["train", "run/config.toml", "--out", "run", "--resume"]
+    resume = shlex.split(re.search("`flowvae (.*?)`", last)[1])
+    assert resume == ["train", "a run/config.toml", "--out", "a run", "--resume"]
     steps = max(line.get("step", 0) for line in read_journal(journal))
     assert 0 < steps < 300 * 9
     if number == signal.SIGINT:

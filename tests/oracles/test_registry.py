@@ -21,7 +21,8 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget(patch: pytest.MonkeyPatch) -> None:
-    registry.names("flow")
+    for kind in registry.PACKAGES:
+        registry.names(kind)  # what is found under the patch would be forgotten with it
     patch.setattr(registry, "_components", {kind: dict(known) for kind, known in registry._components.items()})
 
 
@@ -30,6 +31,7 @@ def forget(patch: pytest.MonkeyPatch) -> None:
     [
         ({"posterior": {"flow": "iav"}}, f"{FLOW}: expected a flow; got 'iav'; did you mean 'iaf'?"),
         ({"posterior": {"flow": {"name": "iav"}}}, f"{FLOW}: expected a flow; got 'iav'; did you mean 'iaf'?"),
+        ({"posterior": {"family": "diagonals"}}, "latents.posterior.family: expected a family; got 'diagonals'"),
         ({"name": "zzz"}, "latents: expected a latents; got 'zzz'; expected one of "),
         (
             {"posterior": {"flow": {"name": "iaf", "step": 2}}},
@@ -215,3 +217,25 @@ def test_other_tables_are_validated_alike() -> None:
         registry.validated(Table, {"cuont": 2}, "table")
     with pytest.raises(InputError, match=r"^table.count: expected greater than or equal to 1; got 0$"):
         registry.validated(Table, {"count": 0}, "table")
+
+
+@pytest.mark.parametrize("empty", ["none", {"name": "none"}, None])
+def test_an_optional_slot_is_emptied_by_none(empty: Any) -> None:
+    """As `show` prints the default, so it can be set; a slot that must be filled takes no such name."""
+    found = registry.resolve("latents", {"name": "flat", "posterior": {"name": "gaussian", "flow": empty}})
+    assert found["posterior"]["flow"] is None
+    with pytest.raises(InputError, match=r"latents\.posterior\.family: expected a family; got 'none'"):
+        registry.resolve("latents", {"name": "flat", "posterior": {"family": "none"}})
+
+
+def test_an_article_fits_its_noun() -> None:
+    with pytest.raises(InputError, match="expected an encoder; got 'x'"):
+        registry.component("encoder", "x")
+
+
+def test_plugins_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_plugins", [])
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("")
+    registry.load_plugin(plugin)
+    assert registry.plugins() == (plugin,)

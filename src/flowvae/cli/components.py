@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flowvae.cli.shared import Json, Plugins
-from flowvae.errors import InputError, nearest
+from flowvae.errors import InputError, a, nearest
 
 FILES = ("recipe", "study")
 
@@ -78,7 +78,7 @@ def _found(component: str) -> tuple[str, str]:
         if kind not in known:
             raise InputError(f"expected a kind of component; got {kind!r}{nearest(kind, known)}")
         if name not in known[kind]:
-            raise InputError(f"expected a {kind}; got {name!r}{nearest(name, known[kind])}")
+            raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, known[kind])}")
         return kind, name
     kinds = [kind for kind, names in known.items() if name in names]
     if not kinds:

@@ -69,7 +69,7 @@ def run_study(
     study = Study.load(name)
     chosen = jobs_of(study, runs, _words(rows), _numbers(seeds))
     tell = (lambda message: None) if quiet else note
-    run_jobs(chosen, Results(results, study.name), parallel=jobs or 1, plugins=plugin or [], quiet=quiet, tell=tell)
+    run_jobs(chosen, Results(results, study.name), parallel=jobs or 1, quiet=quiet, tell=tell)
     if not quiet:
         note(f"next: flowvae study table {name}" + (f" --results {results}" if results != Path("results") else ""))
 

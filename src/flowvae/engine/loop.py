@@ -1,6 +1,7 @@
 """The training loop: phases of epochs of steps, flat."""
 
 import math
+import shlex
 import time
 from contextlib import closing, nullcontext
 from dataclasses import asdict
@@ -308,8 +309,9 @@ class Loop:
         where = f"interrupted at step {self.state.step}, epoch {self.state.epoch + 1}"
         if self.folder is None:
             raise Interrupted(where, number)
-        path, config = self.folder.path, self.folder.config
-        raise Interrupted(f"{where}, and saved: go on with `flowvae train {config} --out {path} --resume`", number)
+        command = ["flowvae", "train", str(self.folder.config), "--out", str(self.folder.path), "--resume"]
+        command += [argument for path in registry.plugins() for argument in ("--plugin", str(path))]
+        raise Interrupted(f"{where}, and saved: go on with `{shlex.join(command)}`", number)
 
     def event(self, message: str) -> None:
         """A notice, on the terminal and in the journal."""
