@@ -1,11 +1,13 @@
 """Exactly what depends on exactly what, in the network, in a step and in the flow."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
-from flowvae import registry
+from flowvae import InputError, registry
 from flowvae.nn import MADE
 from flowvae.transforms import Affine, Autoregressive, ConstantSigma, Gated, Update
 from tests.laws.catalogue import generic
@@ -24,9 +26,11 @@ def preceding(dim: int, reverse: bool) -> Tensor:
     return before.flip(0, 1) if reverse else before
 
 
-def made(dim: int, context: int, width: int, depth: int, reverse: bool) -> tuple[MADE, Tensor | None, Tensor]:
+def made(
+    dim: int, context: int, width: int, depth: int, reverse: bool, **options: Any
+) -> tuple[MADE, Tensor | None, Tensor]:
     # softplus, unlike elu and relu, has no flat part: what may depend does
-    net = MADE(dim, context, width=width, depth=depth, activation="softplus", reverse=reverse)
+    net = MADE(dim, context, width=width, depth=depth, activation="softplus", reverse=reverse, **options)
     h = torch.randn(context, dtype=torch.float64) if context else None
     return generic(net), h, torch.randn(dim, dtype=torch.float64)
 
@@ -38,9 +42,19 @@ def test_made_sees_all_that_precedes_and_nothing_else(
     dim: int, width: int, depth: int, context: int, reverse: bool
 ) -> None:
     """Exact zeros on and above the diagonal; below it, no entry is zero. So for m and for s, in either order."""
-    net, h, x = made(dim, context, width, depth, reverse)
-    for output in jacobian(lambda x: net(x, h), x):
-        assert torch.equal(output != 0, preceding(dim, reverse))
+    for residual in (False, True)[: min(depth, 2)]:
+        net, h, x = made(dim, context, width, depth, reverse, residual=residual)
+        for output in jacobian(lambda x, net=net, h=h: net(x, h), x):
+            assert torch.equal(output != 0, preceding(dim, reverse))
+
+
+def test_a_residual_layer_adds_to_the_one_before_it() -> None:
+    net, _, x = made(3, 0, 8, 2, False, residual=True)
+    first = net.activation(net.hidden[0](x))
+    expected = net.out(first + net.activation(net.hidden[1](first)))
+    torch.testing.assert_close(torch.cat(net(x)), expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(InputError, match="expected two hidden layers"):
+        made(3, 0, 8, 1, False, residual=True)
 
 
 @shapes
@@ -56,7 +70,7 @@ def test_made_sees_all_of_the_context_everywhere(dim: int, width: int, depth: in
 @orders
 def test_a_step_is_triangular_with_a_positive_diagonal(update: Update, context: int, reverse: bool) -> None:
     """The Jacobian has exact zeros above the diagonal of the order, and its diagonal is the update's derivative."""
-    net, h, x = made(8, context, 13, 2, reverse)
+    net, h, x = made(8, context, 13, 2, reverse, outputs=update.size)
     step = Autoregressive(lambda x: net(x, h), update)
     derivative = jacobian(step, x)
     assert torch.equal(derivative != 0, preceding(8, reverse) | torch.eye(8).bool())

@@ -47,9 +47,9 @@ def zukos(ours: MADE, reverse: bool) -> MaskedMLP:
     before = torch.ones(DIM, DIM).tril(-1).bool()
     before = before.flip(0, 1) if reverse else before
     context = 0 if ours.context is None else CONTEXT
-    adjacency = torch.cat([torch.ones(2 * DIM, context).bool(), before.repeat(2, 1)], 1)
+    adjacency = torch.cat([torch.ones(DIM, context).bool(), before], 1).repeat(ours.outputs, 1)
     theirs = MaskedMLP(adjacency, [WIDTH, WIDTH], activation=nn.ELU).double()
-    copy(ours, theirs, DIM if context else DIM - 1, list(range(2 * DIM)))
+    copy(ours, theirs, DIM if context else DIM - 1, list(range(ours.outputs * DIM)))
     return theirs
 
 
@@ -72,14 +72,16 @@ def test_iaf_is_zukos_autoregressive_transform(context: int, update: str) -> Non
     x, h = torch.randn(7, DIM).double(), torch.randn(7, CONTEXT).double()
     nets = [zukos(net, t % 2 == 1) for t, net in enumerate(flow.nets)]
 
-    def affine(m: Tensor, s: Tensor) -> AffineTransform:
+    def affine(m: Tensor, s: Tensor | None = None) -> AffineTransform:
+        if s is None:
+            return AffineTransform(m, torch.ones_like(m))
         if update == "gated":
             return AffineTransform((1 - torch.sigmoid(s + 1.5)) * m, torch.sigmoid(s + 1.5))
-        return AffineTransform(m, torch.exp(5 * torch.tanh(s / 5)) if update == "affine" else torch.ones_like(s))
+        return AffineTransform(m, torch.exp(5 * torch.tanh(s / 5)))
 
     def given(net: MaskedMLP) -> AutoregressiveTransform:
         inputs = (lambda z: torch.cat([h.expand(len(z), -1), z], -1)) if context else (lambda z: z)
-        return AutoregressiveTransform(lambda z: IndependentTransform(affine(*net(inputs(z)).chunk(2, -1)), 1), DIM)
+        return AutoregressiveTransform(lambda z: IndependentTransform(affine(*net(inputs(z)).split(DIM, -1)), 1), DIM)
 
     theirs = ComposeTransform([given(net) for net in nets])
     ours = flow(h if context else None)

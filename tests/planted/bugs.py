@@ -153,6 +153,13 @@ def context_of_the_first_datum(self: MADE, h: Tensor | None) -> Tensor | None:
     return None if self.context is None else self.context(h[:1] if h.ndim > 1 else h)
 
 
+def residual_in_name_only(self: MADE, x: Tensor, bound: Tensor | None) -> tuple[Tensor, ...]:
+    x = self.activation(self.hidden[0](x))
+    for layer in self.hidden[1:]:
+        x = self.activation(layer(x))
+    return self.out(x).chunk(self.outputs, -1)
+
+
 def not_made_invertible(self: PlanarTransform, u: Tensor, w: Tensor, b: Tensor) -> None:
     Transform.__init__(self)
     self.u, self.w, self.b, self.dot = u, w, b, (w * u).sum(-1).clamp(min=-1 + 1e-12)
@@ -415,6 +422,13 @@ BUGS = [
         "__init__",
         masked(first_output_sees_nothing),
         partial(test_autoregressive.test_made_sees_all_of_the_context_everywhere, 3, 13, 2, False),
+    ),
+    Bug(
+        "a residual layer replaces what it should add to",
+        MADE,
+        "given",
+        residual_in_name_only,
+        test_autoregressive.test_a_residual_layer_adds_to_the_one_before_it,
     ),
     Bug("every datum gets the context of the first", MADE, "bind", context_of_the_first_datum, partial(loop, IAF)),
     Bug(

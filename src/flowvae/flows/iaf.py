@@ -51,12 +51,22 @@ class IAF(Flow):
         gate_bias: Annotated[float, Field(ge=-10, le=10)] = 1.5,
         activation: Activation = "elu",
         reverse: bool = True,
+        residual: bool = False,
     ):
         super().__init__(event_shape, context)
         (dim,) = self.event_shape
         self.update = Gated(gate_bias) if update == "gated" else UPDATES[update]
         self.nets = nn.ModuleList(
-            MADE(dim, context, reverse=reverse and t % 2 == 1, width=width, depth=depth, activation=activation)
+            MADE(
+                dim,
+                context,
+                outputs=self.update.size,
+                width=width,
+                depth=depth,
+                activation=activation,
+                reverse=reverse and t % 2 == 1,
+                residual=residual,
+            )
             for t in range(steps)
         )
 
@@ -65,6 +75,5 @@ class IAF(Flow):
         return Composed([Autoregressive(step, self.update) for step in steps])
 
 
-def _full(net: MADE, bound: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor]:
-    m, s = net.given(x, bound)
-    return in_full_precision(m), in_full_precision(s)
+def _full(net: MADE, bound: Tensor | None, x: Tensor) -> tuple[Tensor, ...]:
+    return tuple(map(in_full_precision, net.given(x, bound)))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from flowvae.errors import InputError
 from flowvae.nn.mlp import ACTIVATIONS, Activation
 
 
@@ -28,12 +29,14 @@ class MADE(nn.Module):
     Coordinate i has degree i + 1 (D - i when ``reverse``), a hidden unit a degree between 0 and D - 1, in ascending
     order. A connection exists from degree a to a hidden degree b >= a and from a hidden degree a to an output degree
     b > a, so the Jacobian of every output is strictly triangular in the order. The reversal sits in the masks: no
-    tensor is ever permuted. The context enters the first hidden layer; units of degree 0 see nothing but it.
+    tensor is ever permuted. The context enters the first hidden layer; units of degree 0 see nothing but it. When
+    ``residual``, every later hidden layer adds to the one before it, whose units have the same degrees.
 
     Shapes: x ``(*, D)``, h ``(*, context)`` with any batch that broadcasts against x's; every output ``(*, D)``.
 
     Reference: Germain, Gregor, Murray, Larochelle (2015), arXiv:1502.03509; context as in Kingma et al. (2016),
-    arXiv:1606.04934.
+    arXiv:1606.04934; residual layers as in Nash, Durkan (2019), arXiv:1904.05626. Raises `InputError` for residual
+    layers where there is but one.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class MADE(nn.Module):
         depth: int = 2,
         activation: Activation = "elu",
         reverse: bool = False,
+        residual: bool = False,
     ):
         super().__init__()
+        if residual and depth < 2:
+            raise InputError(f"expected two hidden layers, of which the second is residual; got {depth}: set depth = 2")
         degrees = torch.arange(dim) + 1
         if reverse:
             degrees = degrees.flip(0)
@@ -59,6 +65,7 @@ class MADE(nn.Module):
         self.activation = ACTIVATIONS[activation]()
         self.out = MaskedLinear((degrees[:, None] > hidden).repeat(outputs, 1))
         self.outputs = outputs
+        self.residual = residual
         with torch.no_grad():
             # a flow begins close to the bare update, and stays there until a gradient says otherwise
             self.out.weight.mul_(0.1)
@@ -76,5 +83,6 @@ class MADE(nn.Module):
         x = first(x)
         x = self.activation(x if bound is None else x + bound)
         for layer in others:
-            x = self.activation(layer(x))
+            y = self.activation(layer(x))
+            x = x + y if self.residual else y
         return self.out(x).chunk(self.outputs, -1)

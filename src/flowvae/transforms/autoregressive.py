@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -15,8 +15,13 @@ from flowvae.transforms.base import Transform
 class Update(Protocol):
     """An elementwise bijection of x given unconstrained parameters; all tensors ``(*, D)``.
 
-    How many parameters it takes is its own: (m, s) for those of this file.
+    It takes ``size`` parameters: (m, s) for most of this file.
     """
+
+    @property
+    def size(self) -> int:
+        """The number of parameters a coordinate."""
+        ...
 
     @property
     def forward(self) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -37,6 +42,7 @@ class Gated:
     """
 
     bias: float = 1.5
+    size: ClassVar[int] = 2
 
     def forward(self, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         gate = torch.sigmoid(s + self.bias)
@@ -54,6 +60,7 @@ class Affine:
     """y = exp(t) x + m with t = bound tanh(s / bound): a learned sigma whose logarithm stays within ``bound``."""
 
     bound: float = 5.0
+    size: ClassVar[int] = 2
 
     def forward(self, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         log_sigma = self._log_sigma(s)
@@ -68,12 +75,14 @@ class Affine:
 
 @dataclass(frozen=True)
 class ConstantSigma:
-    """y = x + m: sigma is 1 and the step preserves volume."""
+    """y = x + m: sigma is 1 and the step preserves volume. There is no s."""
 
-    def forward(self, x: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    size: ClassVar[int] = 1
+
+    def forward(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         return x + m, torch.zeros_like(m)
 
-    def inverse(self, y: Tensor, m: Tensor, s: Tensor) -> Tensor:
+    def inverse(self, y: Tensor, m: Tensor) -> Tensor:
         return y - m
 
 
