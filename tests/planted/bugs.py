@@ -24,7 +24,7 @@ from flowvae.flows.planar import Planar
 from flowvae.latents.flat import Flat
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.model import VAE, Trace
-from flowvae.nn import MADE
+from flowvae.nn import MADE, incremental
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed
 from flowvae.transforms import Affine, Autoregressive, Composed, Gated, PlanarTransform, Transform, planar
@@ -32,6 +32,7 @@ from tests.laws import catalogue, test_densities, test_flows, test_latents, test
 from tests.oracles import (
     test_autoregressive,
     test_bernoulli,
+    test_inversion,
     test_kl,
     test_linear_gaussian,
     test_never_inverts,
@@ -110,6 +111,20 @@ def unguarded(self: Autoregressive, y: Tensor) -> Tensor:
     for _ in range(y.shape[-1]):
         m, s = self.net(x)
         x = m + (y - m) * (1 + torch.exp(-(s + 1.5)))
+    return x
+
+
+def forgets_earlier_blocks(self: incremental._Layer, block: range, right: Any = incremental._Layer.begin) -> None:
+    right(self, block)
+    self.share = self.offset[self.ends[block.start] : self.ends[block.stop]].expand_as(self.share)
+
+
+def ends_with_the_points(self: Autoregressive, y: Tensor) -> Tensor:
+    x = y
+    for _ in range(y.shape[-1]):
+        previous, x = x, self.update.inverse(y, *self.net(x))
+        if self._unchanged(x, previous):
+            break
     return x
 
 
@@ -374,6 +389,7 @@ def unvalidated(kind: str, spec: Any, **_: Any) -> dict[str, Any]:
 # --- the list --------------------------------------------------------------------------------------------------------
 
 flow_ladj = test_flows.test_log_determinant_is_that_of_the_jacobian
+inverse_by_definition = test_inversion.test_it_is_what_solving_for_each_coordinate_in_turn_gives
 flow_inverse = test_flows.test_the_inverse_undoes_the_map_and_the_map_the_inverse
 draw_is_scored = test_densities.test_a_draw_is_scored_as_any_point
 density_of_map = test_densities.test_the_density_is_that_of_the_map
@@ -405,6 +421,20 @@ BUGS = [
         "_inverse",
         unguarded,
         partial(test_autoregressive.test_the_inverse_is_found_one_coordinate_at_a_time, 20.0),
+    ),
+    Bug(
+        "a block of coordinates forgets the blocks before it",
+        incremental._Layer,
+        "begin",
+        forgets_earlier_blocks,
+        partial(inverse_by_definition, 19, 0, 2, 0, "blocks", Gated()),
+    ),
+    Bug(
+        "iteration ends before its gradients have converged",
+        Autoregressive,
+        "_iterated",
+        ends_with_the_points,
+        partial(test_inversion.test_points_and_parameters_have_the_gradients_of_the_implicit_function, "jacobi", 1.0),
     ),
     Bug("outputs see their own input", MADE, "__init__", masked(sees_itself), partial(pattern, False)),
     Bug("units do not see all that precedes", MADE, "__init__", masked(half_the_units), partial(pattern, False)),

@@ -1,10 +1,11 @@
 """Distributions with the noise in the open, and the families that make them from parameters."""
 
-from flowvae.distributions.base import Family, Noise, in_full_precision, rsample_and_log_prob
+from flowvae.distributions.base import Family, Noise, rsample_and_log_prob
 from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
+from flowvae.nn import in_full_precision
 
 __all__ = [
     "Bernoulli",

@@ -69,8 +69,3 @@ class Family(ABC):
     @abstractmethod
     def __call__(self, phi: Tensor) -> Distribution:
         """The distribution with parameters phi."""
-
-
-def in_full_precision(t: Tensor) -> Tensor:
-    """Half-precision network outputs as float32, so that densities are never computed in half precision."""
-    return t.float() if t.dtype in (torch.bfloat16, torch.float16) else t

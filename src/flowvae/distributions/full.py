@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 
-from flowvae.distributions.base import Family, Reparameterised, Shape, in_full_precision
+from flowvae.distributions.base import Family, Reparameterised, Shape
 from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
+from flowvae.nn import in_full_precision
 from flowvae.registry import register
 
 

@@ -1,6 +1,8 @@
 """Networks, usable alone."""
 
+from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
+from flowvae.nn.precision import in_full_precision
 
-__all__ = ["ACTIVATIONS", "MADE", "MLP", "Activation"]
+__all__ = ["ACTIVATIONS", "MADE", "MLP", "Activation", "Autoregression", "in_full_precision"]

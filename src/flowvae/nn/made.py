@@ -60,11 +60,14 @@ class MADE(nn.Module):
         lowest = 0 if context or dim == 1 else 1
         hidden = lowest + torch.arange(width) * (dim - lowest) // width
         masks = [hidden[:, None] >= degrees] + [hidden[:, None] >= hidden] * (depth - 1)
+        self.outputs = outputs
+        self.reverse = reverse
+        self.ends = [int((hidden < degree).sum()) for degree in range(dim + 1)]
+        """How many hidden units have a lower degree than 0, 1, ..., D."""
         self.context = nn.Linear(context, width, bias=False) if context else None
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks)
         self.activation = ACTIVATIONS[activation]()
         self.out = MaskedLinear((degrees[:, None] > hidden).repeat(outputs, 1))
-        self.outputs = outputs
         self.residual = residual
         with torch.no_grad():
             # a flow begins close to the bare update, and stays there until a gradient says otherwise
@@ -77,12 +80,19 @@ class MADE(nn.Module):
         """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
         return None if self.context is None else self.context(h)
 
+    def in_order(self, x: Tensor, dim: int = -1) -> Tensor:
+        """x with the D coordinates of a dimension in the order of their degrees; of what is in that order, x again."""
+        return x.flip(dim) if self.reverse else x
+
     def given(self, x: Tensor, bound: Tensor | None) -> tuple[Tensor, ...]:
-        """(m, s) of x under a context already bound."""
+        """The outputs for x under a context already bound."""
         first, *others = self.hidden
         x = first(x)
-        x = self.activation(x if bound is None else x + bound)
+        units = self.activation(x if bound is None else x + bound)
         for layer in others:
-            y = self.activation(layer(x))
-            x = x + y if self.residual else y
-        return self.out(x).chunk(self.outputs, -1)
+            units = self.next_units(layer(units), units)
+        return self.out(units).chunk(self.outputs, -1)
+
+    def next_units(self, a: Tensor, units: Tensor) -> Tensor:
+        """A later hidden layer, from its activations a and the units of the layer before."""
+        return units + self.activation(a) if self.residual else self.activation(a)

@@ -1,6 +1,6 @@
 """Bijections without parameters of their own: noise to latent, torch's direction."""
 
-from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSigma, Gated, Update
+from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSigma, Gated, Inversion, Update
 from flowvae.transforms.base import Composed, Inverse, Transform
 from flowvae.transforms.coupling import Coupling
 from flowvae.transforms.planar import PlanarTransform
@@ -13,6 +13,7 @@ __all__ = [
     "Coupling",
     "Gated",
     "Inverse",
+    "Inversion",
     "PlanarTransform",
     "Transform",
     "Update",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -86,36 +86,68 @@ class ConstantSigma:
         return y - m
 
 
+Inversion = Literal["auto", "blocks", "jacobi"]
+
+FEW = 16
+"""Points up to which iterating over all coordinates at once was the faster, on a CPU."""
+
+
 class Autoregressive(Transform):
     """y_i = u(x_i; phi_i) where the parameters phi_i, such as (m_i, s_i), depend on those x_j only that precede i.
 
     The Jacobian is triangular in that order, so log |det| = sum_i log du/dx_i. The forward direction (sampling under an
-    inverse autoregressive flow) is one pass of ``net``. The inverse solves x = u^-1(y; net(x)) by fixed-point
-    iteration: pass k makes the first k coordinates of the order exact, so D passes suffice, and the iteration stops as
-    soon as x no longer changes.
+    inverse autoregressive flow) is one pass of ``net``. The inverse solves x = u^-1(y; net(x)):
+
+    - ``blocks``: coordinate after coordinate, for the work of about one pass, where ``net`` has a method ``solve`` as
+      `flowvae.nn.Autoregression` has; exact.
+    - ``jacobi``: by fixed-point iteration, all coordinates at once. Pass k makes the first k of the order exact, so D
+      passes suffice; without gradients it stops when no x_i changes by more than ``tolerance`` times max(1, |x_i|).
+    - ``auto``: blocks where it can, but iteration until x no longer changes at all for a few points without gradients.
 
     Args:
         net: autoregressive map from x ``(*, D)`` to the update's parameters, each ``(*, D)``, the context bound.
         update: such as `Gated`, `Affine`, `ConstantSigma`.
+        inversion: how the inverse is found.
+        tolerance: of ``jacobi``, relative.
 
-    Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934.
+    Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934; iteration: Song, Meng,
+    Liao, Ermon (2021), arXiv:2002.03629.
     """
 
-    def __init__(self, net: Callable[[Tensor], tuple[Tensor, ...]], update: Update):
+    def __init__(
+        self,
+        net: Callable[[Tensor], tuple[Tensor, ...]],
+        update: Update,
+        inversion: Inversion = "auto",
+        tolerance: float = 0.0,
+    ):
         super().__init__()
         self.net = net
         self.update = update
+        self.inversion = inversion
+        self.tolerance = tolerance if inversion == "jacobi" else 0.0
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y, ladj = self.update.forward(x, *self.net(x))
         return y, ladj.sum(-1)
 
     def _inverse(self, y: Tensor) -> Tensor:
+        solve = getattr(self.net, "solve", None)
+        few = y[..., 0].numel() <= FEW and not torch.is_grad_enabled()
+        if solve is None or self.inversion == "jacobi" or (self.inversion == "auto" and few):
+            return self._iterated(y)
+        return solve(y, self.update.inverse)
+
+    def _iterated(self, y: Tensor) -> Tensor:
         x = y
         # until their pass comes, later coordinates may run away; the masks multiply them by 0, which infinity survives
         bound = torch.finfo(y.dtype).max ** 0.25
         for _ in range(y.shape[-1]):
             previous, x = x, self.update.inverse(y, *self.net(x.clamp(-bound, bound)))
-            if torch.equal(x, previous):
+            # gradients converge with the passes too, and x may stand still before they do
+            if not torch.is_grad_enabled() and self._unchanged(x, previous):
                 break
         return x
+
+    def _unchanged(self, x: Tensor, previous: Tensor) -> bool:
+        return bool(((x - previous).abs() <= self.tolerance * x.abs().clamp(min=1)).all())
