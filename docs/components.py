@@ -18,6 +18,7 @@ TITLES = {
     "data": "Data",
     "optimiser": "Optimisers",
     "schedule": "Learning-rate schedules",
+    "measure": "Measures",
 }
 
 

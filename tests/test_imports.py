@@ -22,6 +22,7 @@ ORDER = [
     {"model"},
     {"objectives", "engine"},
     {"evaluation"},
+    {"measures"},
     {"config"},
     {"study", "runs"},
     {"results"},

@@ -11,13 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flowvae import registry
 from flowvae.config import Config
+from flowvae.data import load_data
 from flowvae.engine import Fitted, Interrupted
 from flowvae.errors import InputError
 from flowvae.evaluation import Evaluation
+from flowvae.evaluation.context import evaluating
+from flowvae.measures import Measured
 from flowvae.report.runs import Run, read_runs
 from flowvae.results import Record, Results, curve, locked, pictures
+from flowvae.runs import Run as Opened
 from flowvae.runs import evaluate_rows, keep_evaluation, open_run, rows, train
 from flowvae.study import Row, Study
 
@@ -97,10 +103,12 @@ def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = pri
     config = job.study.config(job.row, job.seed)
     with locked(job.folder, wait=False):
         fitted = train(config, job.folder, resume=True, quiet=quiet)
-        evaluation = _evaluated(job, config)
+        opened = open_run(job.folder)
+        evaluation = _evaluated(opened, config)
+        measured = _measured(opened, config, job.study.measures)
         (run,) = read_runs([job.folder])
-        record, provenance = _record(job, run, fitted, evaluation)
-        results.add(job.study, job.row.name, record, provenance, curve(run), pictures(run))
+        record, provenance = _record(job, run, fitted, evaluation, measured)
+        results.add(job.study, job.row.name, record, provenance, curve(run), {**pictures(run), **measured.arrays})
 
 
 def cores() -> int:
@@ -154,12 +162,25 @@ def _told(job: Job, results: Results) -> str:
     return f"ELBO {run['elbo']:.2f}, log p(x) {run['log_likelihood']:.2f}, {run['seconds']:.0f} s of training"
 
 
-def _evaluated(job: Job, config: Config) -> Evaluation:
-    run = open_run(job.folder)
+def _evaluated(run: Opened, config: Config) -> Evaluation:
     held_out = rows(run, split=config.evaluation.split)
     evaluation = evaluate_rows(run, held_out, config.evaluation)
     keep_evaluation(run, held_out, {"split": config.evaluation.split, **evaluation.to_dict()})
     return evaluation
+
+
+def _measured(run: Opened, config: Config, measures: Sequence[registry.Spec]) -> Measured:
+    """All measures of a run as one: their figures, and their arrays under the measure's name."""
+    figures: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    data = load_data(config.data)
+    for spec in measures:
+        name = registry.resolve("measure", spec)["name"]
+        with evaluating(run.model, config.evaluation.seed):
+            found = registry.build("measure", spec, run.model, data, data.splits[config.evaluation.split])
+        figures |= found.figures
+        arrays |= {f"{name}/{array}": values for array, values in found.arrays.items()}
+    return Measured(figures, arrays)
 
 
 def _start(job: Job, results: Results, threads: int) -> subprocess.Popen:
@@ -200,7 +221,7 @@ def _is_of_its_recipe(job: Job) -> bool:
         return False
 
 
-def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation) -> tuple[Record, Record]:
+def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured: Measured) -> tuple[Record, Record]:
     """The run's entry in the results, and the provenance that the study's runs share."""
     environment = run.environment
     kept = {key: environment.get(key) for key in ("commit", "machine", "versions")}
@@ -217,6 +238,7 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation) -> tuple
         "ess": evaluation.ess,
         "active_units": _total(evaluation.active_units),
         "bits_per_dim": evaluation.bits_per_dim,
+        **measured.figures,
     }
     record = {
         "seed": job.seed,

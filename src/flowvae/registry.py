@@ -44,6 +44,7 @@ PACKAGES = {
     "data": "flowvae.data",
     "optimiser": "flowvae.engine",
     "schedule": "flowvae.engine",
+    "measure": "flowvae.measures",
 }
 """Where each kind lives: every module of the package is read, so a new file needs no edit elsewhere."""
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flowvae import registry
 from flowvae.config import (
     PLACES,
     WAYS,
@@ -18,7 +19,7 @@ from flowvae.config import (
     with_changes,
 )
 from flowvae.errors import InputError, nearest
-from flowvae.registry import NonNegative, validated
+from flowvae.registry import NonNegative, Spec, validated
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Names become folders."""
@@ -49,6 +50,8 @@ class Study(BaseModel):
     description: str = ""
     seeds: Annotated[list[NonNegative], Field(min_length=1)]
     metrics: list[str] = ["elbo", "log_likelihood"]
+    measures: list[Spec] = []
+    """What is measured of every run beside its bound: components of the kind ``measure``."""
     base: str | Table
     """Tables of a recipe, or the name of one."""
     evaluation: EvaluationOptions = EvaluationOptions()
@@ -73,6 +76,8 @@ class Study(BaseModel):
         names = [row.name for row in study.rows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"expected rows of different names; got {twice[0]!r} twice: rename one")
+        for number, spec in enumerate(study.measures):
+            registry.resolve("measure", spec, path=f"measures.{number}")
         for row in study.rows:
             study.config(row, study.seeds[0])
         return study
@@ -94,6 +99,8 @@ class Study(BaseModel):
     def digest(self, row: Row, seed: int) -> str:
         """SHA-256 of a run's recipe as it is written: an option that the library gains does not change it."""
         tables = self.tables(row, seed)
+        if self.measures:
+            tables["measures"] = self.measures
         if isinstance(tables["data"], dict):
             tables["data"] = {key: value for key, value in tables["data"].items() if key not in PLACES}
         tables["evaluation"] = {key: value for key, value in tables["evaluation"].items() if key not in WAYS}

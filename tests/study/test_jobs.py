@@ -213,3 +213,20 @@ def test_the_demo_shows_that_flows_tighten_the_bound(tmp_path: Path) -> None:
     gaps = {row["name"]: np.mean([run["gap"] for run in row["runs"]]) for row in rows}
     assert gaps["diagonal"] > gaps["full"] > gaps["iaf"]
     assert gaps["diagonal"] > gaps["planar"]
+
+
+def test_a_study_measures_its_runs(run: Run, tiny: Path, tmp_path: Path) -> None:
+    """Figures join the results and the table, arrays the pictures; a study without measures keeps its digests."""
+    tiny.write_text(
+        tiny.read_text().replace(
+            'metrics = ["elbo"', 'measures = [{ name = "true-posterior", count = 2 }]\nmetrics = ["posterior_kl"'
+        )
+    )
+    run("--rows", "full", "--seeds", "0")
+    (row,) = [row for row in Results(tmp_path / "results", "tiny").read()["rows"] if row["runs"]]
+    figures = row["runs"][0]
+    assert figures["posterior_kl"] == pytest.approx((figures["posterior_kl_0"] + figures["posterior_kl_1"]) / 2)
+    with np.load(tmp_path / "results" / "tiny.npz") as arrays:
+        assert arrays["full/true-posterior/q"].shape == arrays["full/true-posterior/true"].shape == (2, 121, 121)
+    tiny.write_text(tiny.read_text().replace("count = 2", "counts = 2"))
+    assert "measures.0.counts" in run(code=2)

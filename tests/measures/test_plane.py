@@ -1,0 +1,114 @@
+"""Measures of models of two latents: against closed forms, and against importance sampling."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from flowvae import Data, InputError, build_model, evaluate, load_data, registry
+from flowvae.measures import Measured
+from flowvae.measures.true_posterior import chosen
+from flowvae.model import VAE
+
+GAUSSIAN = {"name": "gaussian"}
+IAF = {"name": "gaussian", "flow": {"name": "iaf", "steps": 2, "width": 16}}
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return load_data("digits")
+
+
+def model(data: Data, posterior: dict, dim: int = 2) -> VAE:
+    torch.manual_seed(1)
+    made = build_model(
+        {
+            "encoder": {"width": 16, "depth": 1},
+            "latents": {"dim": dim, "posterior": posterior},
+            "likelihood": {"decoder": {"width": 16, "depth": 1}},
+        },
+        data,
+    )
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made.eval()
+
+
+def measured(name: str, model: VAE, data: Data, **options: float) -> Measured:
+    with torch.no_grad():
+        return registry.build("measure", {"name": name, **options}, model, data, data.test)
+
+
+@pytest.mark.parametrize("posterior", [GAUSSIAN, IAF], ids=["gaussian", "iaf"])
+def test_the_divergence_is_log_px_minus_the_bound(data: Data, posterior: dict) -> None:
+    """E_q log q(z | x) / p(z | x) = log p(x) - ELBO, both by 20,000 draws."""
+    net = model(data, posterior)
+    found = measured("true-posterior", net, data, count=1, reach=7.0)
+    result = evaluate(net, chosen(data.test, 1), samples=20_000)
+    assert abs(found.figures["posterior_kl"] - (result.log_likelihood - result.elbo)) < 0.02
+    assert found.figures["posterior_kl"] > 0.05
+
+
+def test_where_the_likelihood_says_nothing_the_posterior_is_the_prior(data: Data) -> None:
+    """A decoder that ignores z: KL(q || p(z | x)) is KL(q || N(0, I)), in closed form."""
+    net = model(data, GAUSSIAN)
+    with torch.no_grad():
+        net.likelihood.decoder.net[0].weight.zero_()
+    found = measured("true-posterior", net, data, reach=8.0)
+    x = chosen(data.test, 4).batch(torch.arange(4))
+    phi = net.latents.posterior.net(net.encoder(x))
+    mu, sigma = phi[:, :2], torch.nn.functional.softplus(phi[:, 2:] + math.log(math.e - 1))
+    expected = 0.5 * (sigma**2 + mu**2 - 1 - 2 * sigma.log()).sum(1)
+    assert_close(
+        torch.tensor([found.figures[f"posterior_kl_{i}"] for i in range(4)]), expected.detach(), rtol=1e-3, atol=1e-4
+    )
+    assert found.figures["posterior_kl"] == pytest.approx(float(expected.detach().mean()), rel=1e-3)
+
+
+def test_pictures_lie_as_the_plane_does(data: Data) -> None:
+    """The first row is above: a posterior moved up and right has its mass there."""
+    net = model(data, GAUSSIAN)
+    with torch.no_grad():
+        net.latents.posterior.net.weight.zero_()
+        net.latents.posterior.net.bias.copy_(torch.tensor([2.0, 3.0, -1.0, -1.0]))
+    arrays = measured("true-posterior", net, data, count=1, reach=8.0).arrays
+    rows, columns = (np.arange(121), np.arange(121))
+    total = arrays["aggregate"].sum()
+    height = 8.0 - (arrays["aggregate"].sum(1) * (rows + 0.5)).sum() / total * 16 / 121
+    right = (arrays["aggregate"].sum(0) * (columns + 0.5)).sum() / total * 16 / 121 - 8.0
+    assert (right, height) == (pytest.approx(2.0, abs=0.2), pytest.approx(3.0, abs=0.2))
+    left, right_edge, bottom, top = arrays["window"][0]
+    row, column = np.unravel_index(arrays["q"][0].argmax(), (121, 121))
+    assert left + column / 120 * (right_edge - left) == pytest.approx(2.0, abs=0.1)
+    assert top - row / 120 * (top - bottom) == pytest.approx(3.0, abs=0.1)
+
+
+def test_the_data_are_the_first_of_their_labels(data: Data) -> None:
+    found = chosen(data.test, 4)
+    assert found.labels.tolist() == [0, 1, 2, 3]
+    places = [int((data.test.labels == label).nonzero()[0]) for label in range(4)]
+    assert torch.equal(found.values, data.test.frozen(0).values[places])
+
+
+def test_a_grid_that_misses_q_is_refused(data: Data) -> None:
+    with pytest.raises(
+        InputError, match=r"expected q\(z \| x\) to sum to 1 on the grid; got .*: raise reach or points"
+    ):
+        measured("true-posterior", model(data, GAUSSIAN), data, reach=0.5)
+
+
+@pytest.mark.parametrize("name", ["true-posterior", "manifold"])
+def test_other_latents_than_two_are_refused(data: Data, name: str) -> None:
+    with pytest.raises(InputError, match=r"expected latents in the plane; got \(3,\): set latents.dim to 2"):
+        measured(name, model(data, GAUSSIAN, dim=3), data)
+
+
+def test_the_manifold_runs_through_the_quantiles_of_the_prior(data: Data) -> None:
+    net = model(data, GAUSSIAN)
+    means = measured("manifold", net, data, side=5).arrays["means"]
+    normal = torch.distributions.Normal(0.0, 1.0)
+    z = torch.tensor([normal.icdf(torch.tensor(0.9)), normal.icdf(torch.tensor(0.7))])  # fifth column, second row
+    assert_close(torch.from_numpy(means[1 * 5 + 4]), net.likelihood(z).mean.detach(), rtol=1e-4, atol=1e-5)
