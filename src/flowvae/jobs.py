@@ -108,7 +108,8 @@ def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = pri
         measured = _measured(opened, config, job.study.measures)
         (run,) = read_runs([job.folder])
         record, provenance = _record(job, run, fitted, evaluation, measured)
-        results.add(job.study, job.row.name, record, provenance, curve(run), {**pictures(run), **measured.arrays})
+        shown = pictures(run) if job.study.pictures else {}
+        results.add(job.study, job.row.name, record, provenance, curve(run), {**shown, **measured.arrays})
 
 
 def cores() -> int:

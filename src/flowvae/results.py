@@ -102,15 +102,19 @@ class Results:
                 }
                 for entry in study.rows
             ]
-            about = {"study": study.name, "title": study.title, "description": study.description}
-            curves = _json(self.curves) if self.curves.is_file() else {}
-            curves.setdefault(row, {})[str(run["seed"])] = curve
-            _write_json(self.curves, {name: curves[name] for name in known if name in curves})
+            about: Record = {"study": study.name, "title": study.title, "description": study.description}
+            about |= {"axes": study.places} if study.axes else {}
+            if study.pictures:
+                curves = _json(self.curves) if self.curves.is_file() else {}
+                curves.setdefault(row, {})[str(run["seed"])] = curve
+                _write_json(self.curves, {name: curves[name] for name in known if name in curves})
             if run["seed"] == min(entry["seed"] for entry in known[row]):
                 self._keep(row, pictures)
             _write_json(self.path, {**about, "metrics": study.metrics, "rows": rows, "provenance": provenance})
 
     def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
+        if not pictures:
+            return
         arrays = {}
         if self.pictures.is_file():
             with np.load(self.pictures, allow_pickle=False) as archive:

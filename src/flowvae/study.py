@@ -1,5 +1,7 @@
 """Studies: rows of a table, each a recipe, trained with several seeds and evaluated once on the test split."""
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +41,30 @@ class Row(BaseModel):
     """Figures as their source gives them: metrics by name, ``source``, ``binarise``, ``samples``, ``note``."""
 
 
+class Choice(BaseModel):
+    """A place on an axis of a study, with the changes that it makes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str = ""
+    overrides: Table = {}
+
+
+Axis = dict[Name, Choice]
+
+
+def crossed(axes: Sequence[Axis]) -> list[Row]:
+    """A row for every combination of choices, one of each axis: named "first-second", the changes in that order."""
+    rows = []
+    for choices in product(*(axis.items() for axis in axes)):
+        overrides: Table = {}
+        for _, choice in choices:
+            overrides |= choice.overrides
+        label = ", ".join(choice.label or name for name, choice in choices)
+        rows.append(Row(name="-".join(name for name, _ in choices), label=label, overrides=overrides))
+    return rows
+
+
 class Study(BaseModel):
     """A table to be made: its rows, its seeds, and how each run is evaluated."""
 
@@ -55,7 +81,16 @@ class Study(BaseModel):
     base: str | Table
     """Tables of a recipe, or the name of one."""
     evaluation: EvaluationOptions = EvaluationOptions()
+    axes: list[Axis] = []
+    """Instead of rows: their product is the rows."""
+    pictures: bool = True
+    """Whether curves, samples and reconstructions are kept with the results."""
     rows: Annotated[list[Row], Field(min_length=1)]
+
+    @property
+    def places(self) -> list[list[tuple[str, str]]]:
+        """The axes as (name, label) of their choices."""
+        return [[(name, choice.label or name) for name, choice in axis.items()] for axis in self.axes]
 
     @classmethod
     def load(cls, source: str | Path) -> "Study":
@@ -71,6 +106,8 @@ class Study(BaseModel):
                 )
         for number, row in enumerate(tables.get("rows", [])):
             validated(Row, row, f"rows.{number}")
+        if "axes" in tables:
+            tables["rows"] = _product(tables)
         validated(EvaluationOptions, tables.get("evaluation", {}), "evaluation")
         study = validated(cls, {"name": Path(source).stem, "source": str(source), **tables}, Path(source).name)
         names = [row.name for row in study.rows]
@@ -116,6 +153,16 @@ class Study(BaseModel):
     def _near(self, recipe: str) -> str | Path:
         """A recipe's name, or its file beside the study's."""
         return Path(self.source).parent / recipe if recipe.endswith(".toml") else recipe
+
+
+def _product(tables: Table) -> list[Row]:
+    """The rows of a study that is given by axes."""
+    if "rows" in tables:
+        raise InputError("expected rows or axes of a study; got both: write the rows as an axis of their own")
+    for number, axis in enumerate(tables["axes"]):
+        for name, choice in axis.items():
+            validated(Choice, choice, f"axes.{number}.{name}")
+    return crossed([{name: Choice(**choice) for name, choice in axis.items()} for axis in tables["axes"]])
 
 
 def studies() -> list[str]:

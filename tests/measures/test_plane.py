@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from flowvae import Data, InputError, build_model, evaluate, load_data, registry
 from flowvae.measures import Measured
-from flowvae.measures.true_posterior import chosen
+from flowvae.measures.true_posterior import BINS, chosen
 from flowvae.model import VAE
 
 GAUSSIAN = {"name": "gaussian"}
@@ -75,10 +75,9 @@ def test_pictures_lie_as_the_plane_does(data: Data) -> None:
         net.latents.posterior.net.weight.zero_()
         net.latents.posterior.net.bias.copy_(torch.tensor([2.0, 3.0, -1.0, -1.0]))
     arrays = measured("true-posterior", net, data, count=1, reach=8.0).arrays
-    rows, columns = (np.arange(121), np.arange(121))
-    total = arrays["aggregate"].sum()
-    height = 8.0 - (arrays["aggregate"].sum(1) * (rows + 0.5)).sum() / total * 16 / 121
-    right = (arrays["aggregate"].sum(0) * (columns + 0.5)).sum() / total * 16 / 121 - 8.0
+    total, middles = arrays["aggregate"].sum(), (np.arange(BINS) + 0.5) * 16 / BINS
+    height = 8.0 - (arrays["aggregate"].sum(1) * middles).sum() / total
+    right = (arrays["aggregate"].sum(0) * middles).sum() / total - 8.0
     assert (right, height) == (pytest.approx(2.0, abs=0.2), pytest.approx(3.0, abs=0.2))
     left, right_edge, bottom, top = arrays["window"][0]
     row, column = np.unravel_index(arrays["q"][0].argmax(), (121, 121))

@@ -15,8 +15,8 @@ def test_packaged_studies_are_sound(name: str) -> None:
     assert study.name == name
     first, *others = (study.config(row, seed=study.seeds[0]) for row in study.rows)
     assert others
-    for config in others:  # rows differ in their posterior and in nothing else
-        assert config.latents["posterior"] != first.latents["posterior"]
+    for config in others:  # rows differ in their latents and in nothing else
+        assert config.latents != first.latents
         assert {**config.tables(), "latents": 0} == {**first.tables(), "latents": 0}
     assert first.evaluation == study.evaluation
     for row in study.rows:
@@ -103,3 +103,44 @@ def test_unknown_studies_and_rows(tiny: Path) -> None:
         read_toml("mnist-mpl", "studies", "study")
     with pytest.raises(InputError, match="expected a row of the study 'tiny'; got 'ful'; did you mean 'full'"):
         Study.load(tiny).row("ful")
+
+
+AXES = """
+title = "Crossed"
+seeds = [0]
+[base]
+data = "digits"
+[[axes]]
+small = { label = "2", overrides = { "latents.dim" = 2 } }
+large = { overrides = { "latents.dim" = 9 } }
+[[axes]]
+diagonal = {}
+full = { overrides = { "latents.posterior.family" = "full" } }
+"""
+
+
+def test_axes_are_crossed_into_rows(tmp_path: Path) -> None:
+    (tmp_path / "crossed.toml").write_text(AXES)
+    study = Study.load(tmp_path / "crossed.toml")
+    assert [row.name for row in study.rows] == ["small-diagonal", "small-full", "large-diagonal", "large-full"]
+    assert [row.label for row in study.rows] == ["2, diagonal", "2, full", "large, diagonal", "large, full"]
+    config = study.config(study.row("large-full"), 0)
+    assert (config.latents["dim"], config.latents["posterior"]["family"]["name"]) == (9, "full")
+    assert study.places == [[("small", "2"), ("large", "large")], [("diagonal", "diagonal"), ("full", "full")]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "[[axes]]\ndiagonal",
+            '[[rows]]\nname = "a"\n[[axes]]\ndiagonal',
+            "expected rows or axes of a study; got both",
+        ),
+        ("label = ", "labels = ", r"axes\.0\.small\.labels: no such option; did you mean 'label'\?"),
+    ],
+)
+def test_mistakes_in_axes_are_named(old: str, new: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "crossed.toml").write_text(AXES.replace(old, new, 1))
+    with pytest.raises(InputError, match=sentence):
+        Study.load(tmp_path / "crossed.toml")

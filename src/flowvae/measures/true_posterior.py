@@ -17,6 +17,8 @@ from flowvae.registry import Count, Positive, register
 CHUNK = 4096
 PICTURE = 121
 """Points of a picture's side."""
+BINS = 45
+"""Of the aggregate posterior's histogram."""
 MASS = 1e-3
 """How far the grid's sum of q may be from 1."""
 
@@ -134,7 +136,7 @@ def _aggregate(model: VAE, held_out: Split, count: int, reach: float) -> np.ndar
         for start in range(0, len(held_out), CHUNK)
     ]
     z = _array(torch.cat(draws))
-    counts, _, _ = np.histogram2d(z[:, 1], z[:, 0], bins=PICTURE, range=[[-reach, reach]] * 2, density=True)
+    counts, _, _ = np.histogram2d(z[:, 1], z[:, 0], bins=BINS, range=[[-reach, reach]] * 2, density=True)
     return counts[::-1].copy()
 
 

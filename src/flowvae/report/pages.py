@@ -12,6 +12,7 @@ import numpy as np
 from flowvae.errors import InputError, nearest
 from flowvae.report.curves import Curve
 from flowvae.report.figures import study_chart, training_curves
+from flowvae.report.measured import measured_figures
 from flowvae.report.pictures import reconstructions, sample_grids
 from flowvae.report.rendering import in_words
 from flowvae.report.style import png
@@ -93,9 +94,10 @@ def _fill(page: Path, results: Mapping[str, Mapping[str, Any]], found: re.Match[
 def _draw(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, bytes]:
     """The docs figures that the results allow, by kind."""
     rows = study_rows(results)
-    figures = {"rows": study_chart(rows, charted(results))}
     labels = {row.name: row.label for row in rows}
     arrays = _arrays(folder / f"{name}.npz")
+    figures = {} if results.get("axes") else {"rows": study_chart(rows, charted(results))}
+    figures |= measured_figures(arrays, labels, results)
     samples = {label: arrays[f"{row}/samples"][:SAMPLES] for row, label in labels.items() if f"{row}/samples" in arrays}
     if samples:
         figures["samples"] = sample_grids(samples)

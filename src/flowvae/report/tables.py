@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import isfinite
 from typing import Any
 
@@ -25,6 +26,7 @@ METRICS = {
     "elbo": Metric("−ELBO", sign=-1),
     "log_likelihood": Metric("−log p(x)", sign=-1),
     "gap": Metric("gap"),
+    "posterior_kl": Metric("KL(q ‖ p(z | x))", decimals=3),
     "rate": Metric("rate"),
     "distortion": Metric("distortion"),
     "bits_per_dim": Metric("bits/dim", decimals=3, nats=False),
@@ -97,8 +99,11 @@ def study_rows(results: Mapping[str, Any]) -> list[StudyRow]:
 def study_table(results: Mapping[str, Any]) -> Table:
     """A study's table: mean over seeds, paired difference to the first row, published figures beside them.
 
-    Raises InputError for results without rows.
+    A study that crosses axes has its first metric in a cell for every combination of choices instead, the last axis
+    across. Raises InputError for results without rows.
     """
+    if results.get("axes"):
+        return _crossed_table(results)
     rows, names = study_rows(results), metrics_of(results)
     columns = [Column("model", numeric=False)]
     for name in names:
@@ -117,6 +122,25 @@ def study_table(results: Mapping[str, Any]) -> Table:
         cells.append((*line, *_published(row.published, names)))
     table = Table(tuple(columns), tuple(cells), _study_caption(rows, names), str(results.get("title", "")))
     return table.without_empty_columns()
+
+
+def _crossed_table(results: Mapping[str, Any]) -> Table:
+    *down, across = results["axes"]
+    found = {row.name: row for row in study_rows(results)}
+    name = metrics_of(results)[0]
+    shown = metric(name)
+    cells = []
+    for choices in product(*down):
+        line = [", ".join(label for _, label in choices)]
+        for last, _ in across:
+            value = found["-".join([*(choice for choice, _ in choices), last])].estimates[name]
+            line.append(with_error(value.mean, value.error, shown.decimals) if value else NONE)
+        cells.append(tuple(line))
+    seeds = max(len(row.seeds) for row in found.values())
+    over = "Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."
+    caption = f"{shown.title}{', in nats' if shown.nats else ''}. {over}"
+    columns = (Column("", numeric=False), *(Column(label) for _, label in across))
+    return Table(columns, tuple(cells), caption, str(results.get("title", "")))
 
 
 def runs_table(runs: Sequence[Run]) -> Table:

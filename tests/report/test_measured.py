@@ -1,0 +1,62 @@
+"""Figures of measures: one for each measure that left arrays, a panel where each belongs."""
+
+import numpy as np
+import pytest
+
+from flowvae import InputError
+from flowvae.report.measured import measured_figures
+from flowvae.report.tables import study_table
+
+
+def arrays(rows: list[str], count: int = 2) -> dict[str, np.ndarray]:
+    plane = np.random.default_rng(0).random((9, 9))
+    found = {}
+    for row in rows:
+        density = np.stack([plane * (i + 1) for i in range(count)])
+        own = {"prior": plane, "aggregate": plane, "true": density, "q": density[::-1], "x": np.ones((count, 1, 4, 4))}
+        found |= {f"{row}/true-posterior/{name}": values for name, values in own.items()}
+        found[f"{row}/manifold/means"] = np.ones((9, 1, 4, 4))
+    return found
+
+
+def test_a_line_of_posteriors_a_row() -> None:
+    figures = measured_figures(arrays(["a", "b"]), {"a": "First", "b": "Second"}, {})
+    assert sorted(figures) == ["manifold", "true-posterior"]
+    panels = figures["true-posterior"].axes
+    assert [axes.get_title() for axes in panels[:4]] == ["p(z)", "mean of q(z | x)", "p(z | x)", "q(z | x)"]
+    assert [axes.get_ylabel() for axes in panels if axes.get_ylabel()] == ["First", "Second"]
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), arrays(["a"])["a/true-posterior/true"][0])
+    np.testing.assert_array_equal(panels[3].images[0].get_array(), arrays(["a"])["a/true-posterior/q"][0])
+    assert [axes.get_title(loc="left") for axes in figures["manifold"].axes] == ["First", "Second"]
+
+
+def test_no_arrays_no_figures() -> None:
+    assert measured_figures({"a/samples": np.ones(3)}, {"a": "First"}, {}) == {}
+
+
+AXES = [[["p", "planar"], ["i", "IAF"]], [["1", "U1"], ["2", "U2"]]]
+
+
+def test_crossed_axes_stand_below_their_targets() -> None:
+    labels = {"p-1": "planar, U1", "p-2": "planar, U2", "i-1": "IAF, U1"}
+    figure = measured_figures(arrays(list(labels), 1), labels, {"axes": AXES})["true-posterior"]
+    panels = np.array(figure.axes).reshape(3, 2)
+    assert [axes.get_title() for axes in panels[0]] == ["U1", "U2"]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["", "planar", "IAF"]
+    assert [[axes.get_visible() for axes in line] for line in panels] == [[True, True], [True, True], [True, False]]
+
+
+def test_the_table_of_crossed_axes_has_the_last_across() -> None:
+    def row(name: str, *values: float) -> dict:
+        return {"name": name, "runs": [{"seed": seed, "posterior_kl": value} for seed, value in enumerate(values)]}
+
+    rows = [row("p-1", 0.5, 0.7), row("p-2", 0.25), row("i-1", 0.125), row("i-2")]
+    table = study_table({"title": "t", "metrics": ["posterior_kl"], "axes": AXES, "rows": rows})
+    assert [column.title for column in table.columns] == ["", "U1", "U2"]
+    assert table.rows == (("planar", "0.600 (0.100)", "0.250"), ("IAF", "0.125", "–"))
+    assert "KL(q ‖ p(z | x)), in nats. Mean over seeds" in table.caption
+
+
+def test_results_without_rows_are_refused() -> None:
+    with pytest.raises(InputError, match="expected study results with rows"):
+        study_table({"title": "t", "metrics": ["elbo"], "axes": AXES, "rows": []})
