@@ -14,6 +14,7 @@ TITLES = {
     "likelihood": "Likelihoods",
     "encoder": "Encoders",
     "decoder": "Decoders",
+    "recurrence": "Decoders of sequences",
     "objective": "Objectives",
     "data": "Data",
     "optimiser": "Optimisers",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "flowvae"
 
 ORDER = [
     {"errors"},
-    {"registry", "overrides", "report"},
+    {"registry", "overrides", "report", "schema"},
     {"conditional", "transforms", "nn", "data"},
     {"distributions"},
     {"flows"},

@@ -108,7 +108,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
     for table in spec:
         if table not in PARTS:
             raise InputError(f"expected a table of a model; got {table!r}{nearest(table, PARTS)}")
-    event_shape = tuple(data if isinstance(data, tuple) else data.event_shape)
+    event_shape = data if isinstance(data, tuple) else data.event_shape  # a tuple, or a `Schema` of sequences
     tables = {part: registry.resolve(part, spec.get(part), default=name) for part, name in PARTS.items()}
     encoder = registry.build("encoder", tables["encoder"], event_shape)
     latents = registry.build("latents", tables["latents"], encoder.features)

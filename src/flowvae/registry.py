@@ -34,6 +34,7 @@ Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 PACKAGES = {
     "encoder": "flowvae.encoders",
     "decoder": "flowvae.decoders",
+    "recurrence": "flowvae.decoders",
     "family": "flowvae.distributions",
     "flow": "flowvae.flows",
     "prior": "flowvae.priors",

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from flowvae import InputError, build_model, registry
 from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standard_normal
 from flowvae.latents import FromPosterior
+from flowvae.schema import Feature, Schema, Type
 
 SMALL = {"width": 12, "context": 3, "dim": 2}
 """Sizes in the laws, which hold at any size."""
@@ -19,6 +20,14 @@ SMALL = {"width": 12, "context": 3, "dim": 2}
 FEATURES = 5
 DIMS = (1, 2, 16)
 EVENTS = ((3,), (1, 2, 2))
+STEPS = Schema(
+    3,
+    [
+        Type("plain"), Type("size", Feature("normal")), Type("share", Feature("unit")),
+        Type("level", Feature("discrete", levels=("a", "b", "c"))),
+    ],
+)  # fmt: skip
+"""Sequences of every kind of feature."""
 
 
 def structures(kind: str) -> Iterator[dict[str, Any]]:
@@ -155,13 +164,37 @@ def _posterior(case: Case, posterior: Any) -> Rig:
 def _likelihood(case: Case, likelihood: Any) -> Rig:
     def run(c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         p = likelihood(c)
+        if "sequence" in likelihood.accepts:
+            return (p.log_prob(steps(x)),)
         return p.log_prob(x.sigmoid()), p.mean
 
     return Rig(likelihood, case.shapes, run, shared=1)
 
 
 def _encoder(case: Case, encoder: Any) -> Rig:
-    return Rig(encoder, case.shapes, lambda x: (encoder(x),))
+    (event,) = case.shapes
+    return Rig(encoder, case.shapes, lambda x: (encoder(steps(x) if isinstance(event, Schema) else x),))
+
+
+def steps(x: Tensor) -> Tensor:
+    """Numbers ``(*, 3, 2)`` as sequences of STEPS."""
+    share = x.sigmoid()
+    types = (share[..., 0] * (1 + len(STEPS.types))).floor().clamp(max=len(STEPS.types))
+    features = [torch.zeros_like(types), types, x[..., 1], share[..., 1], (3 * share[..., 1]).floor().clamp(max=2)]
+    return torch.stack([types, torch.stack(features).take_along_dim(types.long()[None], 0)[0]], -1)
+
+
+def _recurrence(case: Case, recurrence: Any) -> Rig:
+    """Three steps from z and inputs: outputs, and what it remembers."""
+    in_shape, inputs = case.shapes
+
+    def run(z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        batch = z.shape[:-1]
+        first, state = recurrence.start(z.reshape(-1, *in_shape))
+        h, last = recurrence(torch.cat([first[:, None], x.reshape(-1, 2, inputs)], 1), state)
+        return h.reshape(*batch, *h.shape[1:]), torch.cat(last, -1).transpose(0, 1).reshape(*batch, -1)
+
+    return Rig(recurrence, (in_shape, (2, inputs)), run)
 
 
 def _decoder(case: Case, decoder: Any) -> Rig:
@@ -200,6 +233,7 @@ WIRING: dict[str, Callable[[Case, Any], Rig]] = {
     "likelihood": _likelihood,
     "encoder": _encoder,
     "decoder": _decoder,
+    "recurrence": _recurrence,
     "latents": _latents,
 }
 
@@ -208,9 +242,10 @@ SHAPES: dict[str, list[tuple[Any, ...]]] = {
     "family": [((dim,),) for dim in DIMS],
     "prior": [((dim,), context) for dim in DIMS for context in (0, 3)],
     "posterior": [(FEATURES, (dim,)) for dim in DIMS],
-    "likelihood": [((3,), event) for event in EVENTS],
-    "encoder": [(event,) for event in EVENTS],
+    "likelihood": [((3,), event) for event in (*EVENTS, STEPS)],
+    "encoder": [(event,) for event in (*EVENTS, STEPS)],
     "decoder": [((3,), event) for event in EVENTS],
+    "recurrence": [((3,), 2)],
     "latents": [(FEATURES,)],
 }
 """The shapes that a parent could wire a component of each kind to."""

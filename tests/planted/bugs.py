@@ -18,11 +18,23 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import logsigmoid, softplus
 
 from flowvae import latents, objectives, registry
-from flowvae.distributions import Bernoulli, DiagonalNormal, FlowDistribution, FullNormal, diagonal, full
+from flowvae.distributions import (
+    Bernoulli,
+    DiagonalNormal,
+    FlowDistribution,
+    FullNormal,
+    SequenceDistribution,
+    StepDensity,
+    diagonal,
+    full,
+)
 from flowvae.distributions.base import Reparameterised
+from flowvae.distributions.features import UnitFeature
+from flowvae.encoders import rnn
 from flowvae.flows.planar import Planar
 from flowvae.latents.flat import Flat
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
+from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
 from flowvae.nn import MADE, incremental
 from flowvae.objectives import ELBO, IWAE, FreeBits
@@ -39,6 +51,7 @@ from tests.oracles import (
     test_objectives,
     test_other_libraries,
     test_registry,
+    test_sequences,
 )
 
 
@@ -386,6 +399,51 @@ def unvalidated(kind: str, spec: Any, **_: Any) -> dict[str, Any]:
     return {"name": table["name"]} | defaults | table
 
 
+def softmax_twice(self: StepDensity, phi: Tensor) -> Tensor:
+    return phi[..., : self.types].softmax(-1)
+
+
+def soft_feedback(self: SequenceLikelihood, steps: Tensor, state: Any) -> Any:
+    table = self.embedding.types.weight
+    return self._next(0.9 * self.embedding(steps) + 0.1 * table.mean(0), state)
+
+
+def padding_counted(self: SequenceDistribution, value: Tensor) -> Tensor:
+    phi = self.network.teach(self.c, value)
+    return self.network.step.log_prob(phi, value).sum(-1)
+
+
+def end_not_counted(self: SequenceDistribution, value: Tensor) -> Tensor:
+    batch = torch.broadcast_shapes(self.batch_shape, value.shape[:-2])
+    x = value.expand(batch + self.event_shape).flatten(0, -3)
+    phi = self.network.teach(self._flat(batch), x)
+    counts = (x[..., 0] == 0).cumsum(-1) == 0
+    return torch.where(counts, self.network.step.log_prob(phi, x), 0.0).sum(-1).reshape(batch)
+
+
+def shown_what_it_predicts(self: SequenceLikelihood, c: Tensor, values: Tensor) -> Tensor:
+    first, state = self.decoder.start(c)
+    return self._run(first, values[:, 1:], state)
+
+
+def without_a_state(self: SequenceLikelihood, steps: Tensor, state: Any) -> Any:
+    return self._next(self.embedding(steps), tuple(torch.zeros_like(t) for t in state))
+
+
+def hidden_in_evaluation_too(self: SequenceLikelihood, first: Tensor, shown: Tensor, state: Any) -> Tensor:
+    hidden = torch.where(self._chosen(self.word_dropout, shown), 0.0, self.embedding(shown))
+    return self.head(self.decoder(torch.cat([first[:, None], hidden], 1), state)[0])
+
+
+def padding_read(values: Tensor) -> Tensor:
+    return torch.full(values.shape[:-2], values.shape[-2])
+
+
+def not_truncated(self: UnitFeature, phi: Tensor, x: Tensor) -> Tensor:
+    mu, sigma = self._moments(phi)
+    return -0.5 * ((x - mu) / sigma).square() - sigma.log() - diagonal.HALF_LOG_2PI
+
+
 # --- the list --------------------------------------------------------------------------------------------------------
 
 flow_ladj = test_flows.test_log_determinant_is_that_of_the_jacobian
@@ -701,5 +759,68 @@ BUGS = [
         "resolve",
         unvalidated,
         partial(test_registry.test_a_wrong_specification_is_told_where_and_how, {"dim": 0}, "latents.dim: expected"),
+    ),
+    Bug(
+        "a softmax of a softmax",
+        StepDensity,
+        "_logits",
+        softmax_twice,
+        test_sequences.test_it_is_the_cross_entropy_of_a_loop_by_hand,
+    ),
+    Bug(
+        "soft outputs are fed back",
+        SequenceLikelihood,
+        "advance",
+        soft_feedback,
+        partial(test_sequences.test_running_free_on_given_steps_is_teacher_forcing, "lstm"),
+    ),
+    Bug(
+        "padding is counted",
+        SequenceDistribution,
+        "log_prob",
+        padding_counted,
+        partial(test_sequences.test_what_stands_behind_the_end_changes_nothing, "lstm"),
+    ),
+    Bug(
+        "the end is not counted",
+        SequenceDistribution,
+        "log_prob",
+        end_not_counted,
+        partial(test_sequences.test_probabilities_of_all_sequences_sum_to_one, "lstm", test_sequences.WORDS),
+    ),
+    Bug(
+        "a step sees itself",
+        SequenceLikelihood,
+        "teach",
+        shown_what_it_predicts,
+        partial(test_sequences.test_probabilities_of_all_sequences_sum_to_one, "gru", test_sequences.WORDS),
+    ),
+    Bug(
+        "decoding forgets its state",
+        SequenceLikelihood,
+        "advance",
+        without_a_state,
+        partial(test_sequences.test_decoding_with_a_state_is_rerunning_the_prefix, "gru"),
+    ),
+    Bug(
+        "words are hidden in evaluation too",
+        SequenceLikelihood,
+        "_run",
+        hidden_in_evaluation_too,
+        test_sequences.test_hidden_steps_are_hidden_in_training_alone,
+    ),
+    Bug(
+        "an encoder reads the padding",
+        rnn,
+        "lengths",
+        padding_read,
+        partial(test_sequences.test_an_encoder_reads_nothing_behind_the_end, {"name": "rnn", "cell": "gru"}),
+    ),
+    Bug(
+        "a truncated density without its normaliser",
+        UnitFeature,
+        "log_prob",
+        not_truncated,
+        partial(test_sequences.test_features_have_densities, 1.0),
     ),
 ]

@@ -9,12 +9,22 @@ from flowvae.data.base import Binarise, Data, Split, Support, stream
 from flowvae.data.parts import SPLITS, Parts
 from flowvae.data.ranges import are_bits, are_bytes, interval, rescaling, value_range
 from flowvae.errors import InputError
+from flowvae.schema import Schema
 
 
-def assemble(name: str, parts: Parts, *, scale: float = 1.0, binarise: Binarise = "none", seed: int = 0) -> Data:
+def assemble(
+    name: str,
+    parts: Parts,
+    *,
+    scale: float = 1.0,
+    binarise: Binarise = "none",
+    seed: int = 0,
+    schema: Schema | None = None,
+) -> Data:
     """The data set of the three ``parts``, with x = values / ``scale``.
 
-    ``seed`` draws the bits of ``binarise = "static-seeded"``. Raises `InputError` for parts whose shapes
+    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``schema`` says that the values are sequences, and what
+    their columns mean. Raises `InputError` for parts whose shapes
     differ, and for values outside [0, 1] that are to become bits.
     """
     shapes = {split: parts[split].values.shape[1:] for split in SPLITS}
@@ -39,8 +49,8 @@ def assemble(name: str, parts: Parts, *, scale: float = 1.0, binarise: Binarise 
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],
-        event_shape=splits["train"].event_shape,
-        support=_support(values, low, high, scale, binarise),
+        event_shape=schema or splits["train"].event_shape,
+        support="sequence" if schema else _support(values, low, high, scale, binarise),
         digest=_digest(splits),
         spec={},
     )
@@ -54,7 +64,8 @@ def pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _split(values: np.ndarray, labels: np.ndarray | None, scale: float, binarise: Binarise, seed: int) -> Split:
-    tensor = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    kind = np.float32 if labels is not None and labels.dtype.kind == "f" else np.int64
+    tensor = None if labels is None else torch.from_numpy(labels.astype(kind))
     if binarise != "static-seeded":
         return Split(torch.from_numpy(values), scale, binarise, tensor)
     bits = Split(torch.from_numpy(values), scale, "dynamic").frozen(seed)

@@ -1,5 +1,6 @@
 """What every model is trained on: three splits that hold bytes and yield batches."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -8,13 +9,14 @@ import torch
 from torch import Tensor
 
 from flowvae.errors import InputError
+from flowvae.schema import Step
 
 Binarise = Literal["dynamic", "static-seeded", "threshold", "none"]
 """How intensities x in [0, 1] become bits: ``dynamic`` draws Bernoulli(x) afresh for every batch,
 ``static-seeded`` drew it once by seed, ``threshold`` takes x > 1/2, ``none`` leaves x as it is."""
 
-Support = Literal["binary", "unit", "real"]
-"""What batches hold: bits, values in [0, 1], or any real numbers."""
+Support = Literal["binary", "unit", "real", "sequence"]
+"""What batches hold: bits, values in [0, 1], any real numbers, or sequences, whose event shape is a `Schema`."""
 
 BLOCK = 4096  # rows drawn at a time when a split is frozen: bounds memory, has no influence on the result
 
@@ -126,6 +128,8 @@ class Data:
     support: Support
     digest: str
     spec: dict[str, Any]
+    valid: Callable[[Sequence[Step]], bool] | None = None
+    """Where data are sequences with rules: whether steps keep to them."""
 
     @property
     def mean(self) -> Tensor:

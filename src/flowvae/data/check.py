@@ -15,7 +15,7 @@ from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, va
 from flowvae.data.readers import read
 from flowvae.errors import InputError
 
-WORDS = {"binary": "bits", "unit": "values in [0, 1]", "real": "real values"}
+WORDS = {"binary": "bits", "unit": "values in [0, 1]", "real": "real values", "sequence": "sequences"}
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str]) -> No
     low, high = value_range(arrays)
     scale, binarise = data.train.scale, data.train.binarise
     got = interval(low / scale, high / scale) if binarise == "none" else f"bits (data.binarise={binarise})"
+    got = WORDS["sequence"] if data.support == "sequence" else got
     remedies = [f"use --set likelihood.name={name}" for name in _accepting(data.support)]
     if data.support == "real":
         remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))

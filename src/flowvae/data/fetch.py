@@ -32,7 +32,7 @@ def cache_home() -> Path:
 
 
 def fetch(urls: Sequence[str], target: Path, sha256: str, *, remedy: str, timeout: float = 30.0) -> Path:
-    """Download a .gz file from the first of ``urls`` that has it, unpacked to ``target``.
+    """Download a file from the first of ``urls`` that has it to ``target``, unpacked where its address ends in .gz.
 
     ``sha256`` is that of the unpacked bytes. What has arrived is kept when the connection breaks, here or in
     a later call; ``target`` appears only once it is complete and right. Raises `InputError` with every
@@ -64,7 +64,7 @@ def _fetch_one(url: str, target: Path, sha256: str, timeout: float) -> str | Non
     for _ in range(ATTEMPTS):
         try:
             _receive(url, part, timeout)
-            _unpack(part, target, sha256)
+            _unpack(part, target, sha256, packed=url.endswith(".gz"))
             return None
         except _Corrupt as error:
             part.unlink()
@@ -96,12 +96,12 @@ def _receive(url: str, part: Path, timeout: float) -> None:
         raise ConnectionError(f"the connection broke after {part.stat().st_size} of {start + int(length)} bytes")
 
 
-def _unpack(part: Path, target: Path, sha256: str) -> None:
-    """Unpack ``part`` to ``target``, in one step that cannot be seen half done."""
+def _unpack(part: Path, target: Path, sha256: str, *, packed: bool) -> None:
+    """Bring ``part``, unpacked, to ``target``, in one step that cannot be seen half done."""
     whole = target.with_name(target.name + ".tmp")
     try:
-        with gzip.open(part) as packed, whole.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        with gzip.open(part) if packed else part.open("rb") as content, whole.open("wb") as file:
+            shutil.copyfileobj(content, file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         whole.unlink(missing_ok=True)
         raise _Corrupt(f"a broken .gz file ({error})") from None

@@ -44,7 +44,7 @@ def _source(path: str) -> str:
     if place.is_dir():
         return "folder"
     if place.is_file():
-        return "file"
+        return "tokens" if place.suffix.lower() == ".txt" else "file"
     if place.suffix or len(place.parts) > 1:
         raise InputError(f"expected a file or a folder; got {path!r}, which does not exist: check the path")
     known = registry.names("data")

@@ -5,6 +5,8 @@ from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
+from flowvae.distributions.sequence import SequenceDistribution
+from flowvae.distributions.step import StepDensity
 from flowvae.nn import in_full_precision
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "FlowDistribution",
     "FullNormal",
     "Noise",
+    "SequenceDistribution",
+    "StepDensity",
     "in_full_precision",
     "rsample_and_log_prob",
     "standard_normal",

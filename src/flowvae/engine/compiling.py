@@ -18,13 +18,18 @@ COST = 30.0
 OPTIONS = {"fallback_random": True}  # the numbers of the eager step, so that it can be replayed
 
 
+def traceable(model: nn.Module) -> bool:
+    """Whether the compiler takes the model in one piece: a module that it does not says ``compiles = False``."""
+    return all(getattr(module, "compiles", True) for module in model.modules())
+
+
 def worth_compiling(model: nn.Module, steps: int, data_per_step: int) -> bool:
     """Whether ``steps`` steps are long enough for a compiled step to win its compilation back.
 
     A function of sizes alone, not of the clock: a run and its repetition decide alike.
     """
     weights = sum(p.numel() for p in model.parameters())
-    return steps * (OVERHEAD + 6 * weights * data_per_step / FLOPS) * GAIN > COST
+    return traceable(model) and steps * (OVERHEAD + 6 * weights * data_per_step / FLOPS) * GAIN > COST
 
 
 def can_compile(device: torch.device) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from flowvae.data import Data
+from flowvae.schema import Schema
 
 PACKAGES = ("flowvae", "torch", "lightning-fabric", "numpy", "safetensors")
 
@@ -37,6 +38,7 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
             "sizes": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
             "binarise": data.train.binarise,
             "event_shape": list(data.event_shape),
+            **({"schema": data.event_shape.table()} if isinstance(data.event_shape, Schema) else {}),
             "support": data.support,
         },
     }

@@ -25,16 +25,23 @@ def freeze(model: nn.Module, parts: Sequence[str], trainable: set[str]) -> list[
     """
     named = dict(model.named_parameters())
     for part in parts:
-        if not any(is_part(name, [part]) for name in named):
-            known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
-            hint = nearest(part, known)
-            raise InputError(f"phases.freeze: expected a part of a parameter's name; got {part!r}{hint}")
+        parameters_of(model, part, "freeze")
     for name, parameter in named.items():
         parameter.requires_grad_(name in trainable and not is_part(name, parts))
     chosen = [parameter for parameter in named.values() if parameter.requires_grad]
     if not chosen:
         raise InputError(f"expected a phase to train something; got freeze = {list(parts)}: freeze less")
     return chosen
+
+
+def parameters_of(model: nn.Module, part: str, option: str) -> list[nn.Parameter]:
+    """The parameters of a part that a phase's ``option`` names; `InputError` where there is none."""
+    named = dict(model.named_parameters())
+    found = [parameter for name, parameter in named.items() if is_part(name, [part])]
+    if not found:
+        known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
+        raise InputError(f"phases.{option}: expected a part of a parameter's name; got {part!r}{nearest(part, known)}")
+    return found
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from flowvae.engine.folder import Folder
 from flowvae.engine.weights import load_weights
 from flowvae.errors import InputError
 from flowvae.model import PARTS, VAE, build_model
+from flowvae.schema import Schema
 
 
 def load(run: str | Path, which: str = "best") -> VAE:
@@ -28,7 +29,8 @@ def load(run: str | Path, which: str = "best") -> VAE:
             f"expected a run of a model made by build_model; {str(run)!r} holds one put together by hand: "
             f"build it again and load {folder.weights(which).name} into it"
         )
-    record = json.loads(folder.environment.read_text())
-    model = build_model(spec, tuple(record["data"]["event_shape"]))
+    data = json.loads(folder.environment.read_text())["data"]
+    shape = Schema.of_table(data["schema"]) if "schema" in data else tuple(data["event_shape"])
+    model = build_model(spec, shape)
     model.load_state_dict(weights)
     return model.eval()

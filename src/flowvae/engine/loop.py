@@ -175,10 +175,12 @@ class Loop:
         """One step on the data ``indices``: nothing that is not finite reaches the weights."""
         state, stage, fabric = self.state, self.stage, self.fabric
         self.beta.fill_(stage.beta(state.clock))
-        self.rate = stage.set_rate(state.phase_epoch * self.steps + state.position)
+        place = state.phase_epoch * self.steps + state.position
+        self.rate = stage.set_rate(place)
         before = rng_state(fabric.device)
         loss, measured = stage(share(fabric, self.train.batch(indices)), self.beta)
         fabric.backward(loss)
+        stage.spare(place)
         norm = gradient_norm(stage.parameters)
         # The one wait for the device in a step: the same answer in every process, before the weights change.
         if math.isfinite(reduced(fabric, loss.detach() + norm, "sum").item()):

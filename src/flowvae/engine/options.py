@@ -24,6 +24,10 @@ class Phase(BaseModel):
     epochs: Count
     freeze: Names = []
     """Parts of parameter names, between dots: ``"encoder"``, ``"latents.prior"``. Their parameters stand still."""
+    every: dict[str, Count] = {}
+    """Parts that are updated at every n-th step only, as {likelihood = 10}: an encoder that would lag behind a strong
+    decoder is then trained closer to the true posterior between the decoder's steps (He et al., 2019,
+    arXiv:1901.05534)."""
     reset: bool = False
     """Start again: initial weights for every parameter that is not frozen, a fresh optimiser, EMA and best score."""
     objective: Spec | None = None

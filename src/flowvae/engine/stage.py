@@ -6,7 +6,7 @@ from torch import Tensor
 
 from flowvae import registry
 from flowvae.engine.compiling import compile_step
-from flowvae.engine.freezing import freeze
+from flowvae.engine.freezing import freeze, parameters_of
 from flowvae.engine.optim import carry_over, set_rate
 from flowvae.engine.options import Phase, overlaid
 from flowvae.engine.step import Step, sliced_noise
@@ -26,6 +26,7 @@ class Stage:
     ) -> None:
         tables = {kind: overlaid(config[kind], getattr(phase, kind)) for kind in COMPONENTS}
         self.parameters = freeze(model, phase.freeze, trainable)
+        self.slow = [(period, parameters_of(model, part, "every")) for part, period in phase.every.items()]
         self.objective = registry.build("objective", tables["objective"])
         self.schedule = registry.build("schedule", tables["schedule"])
         self.optimiser = registry.build("optimiser", tables["optimiser"], self.parameters)
@@ -46,6 +47,13 @@ class Stage:
     def set_rate(self, step: int) -> float:
         """Set the learning rate for ``step`` of the phase, and return it."""
         return set_rate(self.optimiser, self.schedule(step, self.steps_per_epoch, self.steps))
+
+    def spare(self, step: int) -> None:
+        """Drop the gradients of the parts whose turn it is not at ``step`` of the phase."""
+        for period, parameters in self.slow:
+            if (step + 1) % period:
+                for parameter in parameters:
+                    parameter.grad = None
 
     def beta(self, clock: int) -> float:
         """The objective's weight of the rate at ``clock`` steps."""

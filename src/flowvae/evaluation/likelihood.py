@@ -68,7 +68,7 @@ def evaluate(
         kl=found.kl.mean(1).tolist(),
         kl_per_dimension=[[] if kl is None else kl.flatten().tolist() for kl in per_dimension],
         active_units=[code.active_units for code in found.codes],
-        bits_per_dim=None if "binary" in accepts else -log_likelihood / (dimensions * math.log(2)),
+        bits_per_dim=None if {"binary", "sequence"} & set(accepts) else -log_likelihood / (dimensions * math.log(2)),
         samples=samples,
         seed=seed,
         binarise=split.binarise,

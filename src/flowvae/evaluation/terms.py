@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from flowvae.engine.compiling import traceable
 from flowvae.evaluation.latent import Moments, moments
 from flowvae.evaluation.memory import Footprint
 from flowvae.evaluation.noise import DatumNoise
@@ -48,7 +49,7 @@ def _compiled(structure: str, shape: tuple[int, int]) -> Any:
 def worth_compiling(model: VAE, pairs: int) -> bool:
     """Whether compiled terms win their compilation back over ``pairs`` pairs (draw, datum), by sizes alone."""
     weights = sum(p.numel() for part in (model.latents, model.likelihood) for p in part.parameters())
-    return 2 * weights * pairs / FLOPS * GAIN > COST
+    return traceable(model) and 2 * weights * pairs / FLOPS * GAIN > COST
 
 
 class ChunkTerms:

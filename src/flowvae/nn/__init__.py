@@ -1,8 +1,19 @@
 """Networks, usable alone."""
 
+from flowvae.nn.embedding import SequenceEmbedding, lengths, within
 from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
 from flowvae.nn.precision import in_full_precision
 
-__all__ = ["ACTIVATIONS", "MADE", "MLP", "Activation", "Autoregression", "in_full_precision"]
+__all__ = [
+    "ACTIVATIONS",
+    "MADE",
+    "MLP",
+    "Activation",
+    "Autoregression",
+    "SequenceEmbedding",
+    "in_full_precision",
+    "lengths",
+    "within",
+]

@@ -1,0 +1,59 @@
+"""The grammar of networks: what it draws is valid, what breaks it is not, and a seed says it all."""
+
+import pytest
+import torch
+
+from flowvae.data import load_data
+from flowvae.data.grammar import is_valid
+from flowvae.schema import Schema
+
+
+@pytest.mark.parametrize("features", ["continuous", "discrete"])
+def test_what_is_drawn_is_valid_and_repeatable(features: str) -> None:
+    data = load_data("grammar", count=600, features=features)
+    schema = data.event_shape
+    assert isinstance(schema, Schema)
+    assert data.valid is not None
+    types = set()
+    for split in data.splits.values():
+        for datum in split.values.numpy():
+            steps = schema.steps(datum)
+            assert data.valid(steps)
+            types |= {name for name, _ in steps}
+    assert types == {"conv", "linear", "dropout", "pool", "flatten"}
+    again, other = load_data("grammar", count=600, features=features), load_data("grammar", count=600, seed=1)
+    assert again.digest == data.digest != other.digest
+    assert not torch.equal(data.train.values[:100].float(), other.train.values[:100])
+
+
+def test_sizes_are_log_normal_on_the_normalised_scale() -> None:
+    data = load_data("grammar", count=2000)
+    for number in (1, 2):  # conv and linear
+        held = torch.cat([split.values[split.values[..., 0] == number][:, 1] for split in data.splits.values()])
+        assert abs(held.mean()) < 0.01
+        assert abs(held.std() - 1) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("names", "valid"),
+    [
+        ("linear", True),
+        ("linear dropout linear dropout linear linear", True),
+        ("conv pool conv dropout pool flatten linear linear", True),
+        ("", False),
+        ("conv flatten", False),
+        ("flatten linear", False),
+        ("conv linear", False),
+        ("linear dropout", False),
+        ("linear dropout dropout linear", False),
+        ("conv pool dropout flatten linear", False),
+        ("pool flatten linear", False),
+        ("dropout linear", False),
+        ("conv flatten linear flatten linear", False),
+        ("conv conv conv conv flatten linear", False),
+        ("linear linear linear linear linear", False),
+        ("linear conv flatten linear", False),
+    ],
+)
+def test_validity(names: str, valid: bool) -> None:
+    assert is_valid([(name, None) for name in names.split()]) is valid
