@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowvae import InputError
+from flowvae import InputError, registry
 from flowvae.config import Config, recipes, with_changes
 
 DIGITS = {"data": "digits"}
@@ -23,10 +23,9 @@ def test_a_resolved_recipe_is_a_recipe(name: str, tmp_path: Path) -> None:
 
 def test_resolving_fills_in_everything() -> None:
     tables = tomllib.loads(Config.resolve({**DIGITS, "latents": {"posterior": {"flow": "iaf"}}}).toml())
-    assert tables["latents"]["posterior"]["flow"] == {
-        "name": "iaf", "steps": 4, "width": 320, "depth": 2, "update": "gated", "gate_bias": 1.5,
-        "activation": "elu", "reverse": True,
-    }  # fmt: skip
+    defaults = {option.name: option.default for option in registry.options("flow", "iaf")}
+    assert defaults["steps"] == 4
+    assert tables["latents"]["posterior"]["flow"] == {"name": "iaf", **defaults}
     assert tables["data"] == {"name": "digits", "binarise": "dynamic", "seed": 0}
     assert tables["optimiser"]["lr"] == 1e-3
     assert tables["training"]["batch_size"] == 128
