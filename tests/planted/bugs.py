@@ -39,7 +39,18 @@ from flowvae.model import VAE, Trace
 from flowvae.nn import MADE, incremental
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed
-from flowvae.transforms import Affine, Autoregressive, Composed, Gated, PlanarTransform, Transform, planar
+from flowvae.transforms import (
+    Affine,
+    Autoregressive,
+    Composed,
+    Coupling,
+    Gated,
+    PlanarTransform,
+    Spline,
+    Transform,
+    planar,
+    spline,
+)
 from tests.laws import catalogue, test_densities, test_flows, test_latents, test_likelihoods, test_models, test_modules
 from tests.oracles import (
     test_autoregressive,
@@ -52,6 +63,7 @@ from tests.oracles import (
     test_other_libraries,
     test_registry,
     test_sequences,
+    test_spline,
 )
 
 
@@ -78,6 +90,7 @@ IAF = case("flow", "iaf", (4,), 3)
 PLAIN_IAF = case("flow", "iaf", (4,), 0)
 AFFINE = case("flow", "iaf", (4,), 3, update="affine")
 PLANAR = case("flow", "planar", (4,), 3)
+COUPLING = case("flow", "spline", (4,), 3, form="coupling")
 DIAGONAL = case("family", "diagonal", (4,))
 FULL = case("family", "full", (4,))
 FLOWED = case("posterior", "gaussian", catalogue.FEATURES, (4,), flow={"name": "iaf", "width": 12})
@@ -200,6 +213,33 @@ def logarithm_of_the_raw_dot(self: PlanarTransform, x: Tensor) -> tuple[Tensor, 
 
 def rounding_divided_by_w(a: Tensor) -> Tensor:
     return softplus(a + math.log(math.e - 1)) - 1
+
+
+def moves_what_is_kept(self: Coupling, x: Tensor) -> tuple[Tensor, Tensor]:
+    y, ladj = self.update.forward(x, *self._parameters(x))
+    return torch.where(self.kept, x, y), ladj.sum(-1)
+
+
+def sees_what_it_moves(self: Coupling, x: Tensor) -> tuple[Tensor, ...]:
+    return self.net(x)
+
+
+def published_root(v: Tensor, s: Tensor, d0: Tensor, d1: Tensor) -> Tensor:
+    """Equations 6 to 8 of Durkan et al. (2019), whose discriminant rounding makes negative."""
+    bend = d0 + d1 - 2 * s
+    a, b, c = s - d0 + v * bend, d0 - v * bend, -s * v
+    return 2 * c / (-b - torch.sqrt(b.square() - 4 * a * c))
+
+
+def spline_of_the_far_point(self: Spline, x: Tensor, *params: Tensor) -> tuple[Tensor, Tensor]:
+    left, bottom, w, h, d0, d1 = self._bin(x, params, along_y=False)
+    y, ladj = spline._rational((x - left) / w, h / w, d0, d1)
+    inside = x.abs() < self.bound
+    return torch.where(inside, bottom + h * y, x), torch.where(inside, ladj, 0)
+
+
+def free_slopes_at_the_ends(a: Tensor) -> Tensor:
+    return torch.nn.functional.pad(torch.exp(a), (1, 1), value=0.5)
 
 
 def published_shift(a: Tensor) -> Tensor:
@@ -519,6 +559,35 @@ BUGS = [
         test_autoregressive.test_a_residual_layer_adds_to_the_one_before_it,
     ),
     Bug("every datum gets the context of the first", MADE, "bind", context_of_the_first_datum, partial(loop, IAF)),
+    Bug(
+        "a coupling counts the derivatives of what it keeps",
+        Coupling,
+        "call_and_ladj",
+        moves_what_is_kept,
+        partial(flow_ladj, COUPLING),
+    ),
+    Bug("a coupling sees what it moves", Coupling, "_parameters", sees_what_it_moves, partial(flow_inverse, COUPLING)),
+    Bug(
+        "the discriminant of a spline turns negative",
+        spline,
+        "_root",
+        published_root,
+        partial(test_spline.test_a_million_inputs_stay_finite_with_their_gradients_and_come_back, True, 20_000),
+    ),
+    Bug(
+        "a spline is computed where it does not act",
+        Spline,
+        "forward",
+        spline_of_the_far_point,
+        partial(test_spline.test_a_million_inputs_stay_finite_with_their_gradients_and_come_back, False, 20_000),
+    ),
+    Bug(
+        "a spline has a corner where its tails begin",
+        spline,
+        "_slopes",
+        free_slopes_at_the_ends,
+        test_spline.test_it_is_zukos,
+    ),
     Bug(
         "planar is not made invertible", PlanarTransform, "__init__", not_made_invertible, partial(flow_inverse, PLANAR)
     ),

@@ -1,5 +1,6 @@
 """Networks, usable alone."""
 
+from flowvae.nn.conditioned import Conditioned
 from flowvae.nn.embedding import SequenceEmbedding, lengths, within
 from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "Activation",
     "Autoregression",
+    "Conditioned",
     "SequenceEmbedding",
     "in_full_precision",
     "lengths",

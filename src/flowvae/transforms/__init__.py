@@ -4,6 +4,7 @@ from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSi
 from flowvae.transforms.base import Composed, Inverse, Transform
 from flowvae.transforms.coupling import Coupling
 from flowvae.transforms.planar import PlanarTransform
+from flowvae.transforms.spline import Spline
 
 __all__ = [
     "Affine",
@@ -15,6 +16,7 @@ __all__ = [
     "Inverse",
     "Inversion",
     "PlanarTransform",
+    "Spline",
     "Transform",
     "Update",
 ]

@@ -1,0 +1,39 @@
+"""The multilayer perceptron that a context steers."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
+from flowvae.nn.precision import in_full_precision
+
+
+class Conditioned(nn.Module):
+    """net(x, h): an MLP of x ``(*, features)`` to ``(*, out)`` whose first hidden layer also takes a linear share of h.
+
+    h ``(*, context)`` has any batch that broadcasts against x's; ``context`` 0 stands for none. The last layer starts
+    at 0, so that a flow whose parameters it gives starts as its bare update.
+    """
+
+    def __init__(self, features: int, out: int, context: int = 0, *, width: int, depth: int, activation: Activation):
+        super().__init__()
+        self.context = nn.Linear(context, width, bias=False) if context else None
+        self.first = nn.Linear(features, width)
+        self.activation = ACTIVATIONS[activation]()
+        self.hidden = MLP(width, None, width=width, depth=depth - 1, activation=activation)
+        self.out = nn.Linear(width, out)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return self.under(h)(x)
+
+    def under(self, h: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """The net as a function of x alone, in float32 at least; h takes its share once for any number of passes."""
+        share = None if self.context is None else self.context(h)
+
+        def net(x: Tensor) -> Tensor:
+            a = self.first(x) if share is None else self.first(x) + share
+            return in_full_precision(self.out(self.hidden(self.activation(a))))
+
+        return net
