@@ -41,6 +41,7 @@ PACKAGES = {
     "posterior": "flowvae.posteriors",
     "likelihood": "flowvae.likelihoods",
     "latents": "flowvae.latents",
+    "gates": "flowvae.latents",
     "objective": "flowvae.objectives",
     "data": "flowvae.data",
     "optimiser": "flowvae.engine",

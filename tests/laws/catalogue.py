@@ -14,7 +14,7 @@ from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standa
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
 
-SMALL = {"width": 12, "context": 3, "dim": 2, "steps": 2, "bins": 4}
+SMALL = {"width": 12, "context": 3, "dim": 2, "steps": 2, "bins": 4, "nodes": 3}
 """Sizes in the laws, which hold at any size."""
 
 FEATURES = 5
@@ -31,12 +31,18 @@ STEPS = Schema(
 
 
 def structures(kind: str) -> Iterator[dict[str, Any]]:
-    """Every component of ``kind`` at its defaults, then with each of its slots filled in every way in turn."""
-    for name in registry.names(kind):
+    """Every component of ``kind`` at its defaults, then with each of its slots filled in every way in turn.
+
+    The slots of the latents after the first are filled with every component at its defaults: what fits into those has
+    been varied in the first.
+    """
+    for number, name in enumerate(registry.names(kind)):
         options = registry.options(kind, name)
         base = {"name": name} | {o.name: SMALL[o.name] for o in options if o.name in SMALL and o.kind is None}
         slots = {o.name: list(structures(o.kind)) for o in options if o.kind is not None}
         base |= {o.name: _plainest(slots[o.name], o.default) for o in options if o.kind is not None}
+        if kind == "latents" and number > 0:
+            slots = {slot: list({f["name"]: f for f in fillings[::-1]}.values()) for slot, fillings in slots.items()}
         yield base
         for slot, fillings in slots.items():
             yield from (base | {slot: filling} for filling in fillings if filling != base[slot])
@@ -105,10 +111,13 @@ class Case:
 
 
 def generic(component: Any, seed: int = 0, size: float = 1.0) -> Any:
-    """The module in float64, ``size`` times its parameters shifted by seeded noise; anything else as it is."""
+    """The module in float64, ``size`` times its parameters shifted by seeded noise; anything else as it is.
+
+    It is in evaluation mode, in which a batch is treated as its members are and a walk draws what it is told to.
+    """
     if isinstance(component, nn.Module):
         generator = torch.Generator().manual_seed(seed)
-        component.double()
+        component.double().eval()
         with torch.no_grad():
             for parameter in component.parameters():
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -265,7 +274,9 @@ def _dim(case: Case) -> int | None:
 
 def _accepts(case: Case) -> bool:
     try:
-        case.build()
+        component = case.build()
+        if case.kind == "latents":
+            noise_of(component, torch.zeros(1, *case.shapes))
     except InputError:
         return False
     return True
@@ -275,15 +286,18 @@ COMPONENTS = [case for kind in WIRING for case in cases(kind)]
 MODULES = [case for case in COMPONENTS if case.kind != "family"]
 DENSITIES = [case for case in COMPONENTS if case.kind in ("flow", "family", "prior", "posterior")]
 PLANE = [case for case in DENSITIES if _dim(case) in (1, 2)]
-SEEING = [case for case in MODULES if _dim(case) != 1]
-"""All modules but those over one dimension: nothing precedes it, and masks may cut what would look for more."""
+HARD = ("score", "straight-through")
+SEEING = [case for case in MODULES if _dim(case) != 1 and case.spec.get("gates", {}).get("name") not in HARD]
+"""All modules but those over one dimension, where masks may cut what would look for more, and those that draw whole
+graphs: of one walk, a gradient reaches the edges that stand."""
 
 
 def models() -> list[dict[str, Any]]:
     """Every latent structure with everything that fits into it, as tables of a small model of binary vectors."""
     encoder = {"name": "mlp", "width": 12, "depth": 1}
     likelihood = {"name": "bernoulli", "decoder": {"name": "mlp", "width": 12, "depth": 1}}
-    return [{"encoder": encoder, "latents": spec, "likelihood": likelihood} for spec in structures("latents")]
+    fitting = [spec for spec in structures("latents") if _accepts(Case("latents", spec, (FEATURES,)))]
+    return [{"encoder": encoder, "latents": spec, "likelihood": likelihood} for spec in fitting]
 
 
 def part(tables: dict[str, Any], *path: str) -> Any:

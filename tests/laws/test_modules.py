@@ -45,6 +45,7 @@ def test_what_is_known_once_a_datum_broadcasts_against_samples(case: Case) -> No
 @pytest.mark.parametrize("case", SEEING, ids=str)
 def test_gradients_reach_every_parameter(case: Case) -> None:
     rig = case.rig()
+    rig.component.train()
     _scalar(rig.run(*(t.requires_grad_() for t in rig.inputs(7)))).backward()
     for name, parameter in rig.component.named_parameters():
         assert parameter.grad is not None, name

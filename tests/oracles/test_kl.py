@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from torch.testing import assert_close
 
 from flowvae import registry
-from flowvae.distributions import DiagonalNormal, FullNormal, rsample_and_log_prob, standard_normal
+from flowvae.distributions import DiagonalNormal, FullNormal, product, rsample_and_log_prob, standard_normal
 from flowvae.distributions.diagonal import kl_per_dimension, positive
 
 DIM = 4
@@ -56,7 +56,7 @@ def test_draws_are_torchs(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", [normal, full])
-@pytest.mark.parametrize("prior", [normal, lambda *batch: standard_normal(normal(*batch).loc)])
+@pytest.mark.parametrize("prior", [normal, full, lambda *batch: standard_normal(normal(*batch).loc)])
 def test_divergences_are_torchs(make: Make, prior: Make) -> None:
     q, p = make(3, 5), prior(5)
     expected = kl_divergence(*(MultivariateNormal(d.mean, covariance_matrix=covariance(d)) for d in (q, p)))
@@ -78,6 +78,18 @@ def test_sampling_confirms_the_closed_form(make: Make) -> None:
     terms = log_q - p.log_prob(z)
     error = terms.std(0) / len(terms) ** 0.5
     assert ((terms.mean(0) - kl_divergence(q, p)).abs() < 4 * error).all()
+
+
+@pytest.mark.parametrize("one", [normal, full])
+@pytest.mark.parametrize("other", [normal, full])
+def test_the_product_is_proportional_to_the_product_of_densities(one: Make, other: Make) -> None:
+    """log q + log p - log product is one constant over z, for batches that broadcast."""
+    q, p = one(5), other(3, 5)
+    both = product(q, p)
+    z = 2 * torch.randn(20, 1, 1, DIM, dtype=torch.float64)
+    constant = q.log_prob(z) + p.log_prob(z) - both.log_prob(z)
+    assert both.batch_shape == (3, 5)
+    assert_close(constant, constant[:1].expand_as(constant), rtol=0, atol=1e-9)
 
 
 def test_a_divergence_is_zero_only_from_itself() -> None:

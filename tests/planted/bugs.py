@@ -281,12 +281,12 @@ def without_constant(self: DiagonalNormal, value: Tensor) -> Tensor:
 
 def covariance_for_factor(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
     z = self.loc + (self.scale_tril.mT * eps[..., None, :]).sum(-1)
-    return z, -0.5 * eps.square().sum(-1) - self._log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
+    return z, -0.5 * eps.square().sum(-1) - self.log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
 
 
 def half_precision_product(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
     z = self.loc + (self.scale_tril @ eps[..., None])[..., 0]
-    return z, -0.5 * eps.square().sum(-1) - self._log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
+    return z, -0.5 * eps.square().sum(-1) - self.log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
 
 
 def triangle_by_columns(self: full.Full, event_shape: tuple[int, ...], right: Any = full.Full.__init__) -> None:

@@ -5,13 +5,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowvae.nn import MLP, Activation
+from flowvae.nn import MLP, Activation, Norm, Widths
 from flowvae.registry import Count, NonNegative, register
 
 
 @register("decoder", "mlp")
 class MLPDecoder(nn.Module):
-    """phi = MLP(z): ``(*, *in_shape)`` to ``(*, *out_shape)``; ``depth`` 0 is one linear layer."""
+    """phi = MLP(z): ``(*, *in_shape)`` to ``(*, *out_shape)``; ``depth`` 0 is one linear layer.
+
+    ``widths`` lists the hidden layers one by one, in place of ``width`` and ``depth``; ``norm = "batch"`` normalises
+    each before its activation.
+    """
 
     def __init__(
         self,
@@ -21,11 +25,15 @@ class MLPDecoder(nn.Module):
         width: Count = 500,
         depth: NonNegative = 2,
         activation: Activation = "elu",
+        widths: Widths = (),
+        norm: Norm = "none",
     ):
         super().__init__()
         self.in_dims, self.out_shape = len(in_shape), tuple(out_shape)
         size = math.prod(out_shape)
-        self.net = MLP(math.prod(in_shape), size, width=width, depth=depth, activation=activation)
+        self.net = MLP(
+            math.prod(in_shape), size, width=width, depth=depth, activation=activation, widths=widths, norm=norm
+        )
 
     @torch.no_grad()
     def centre(self, phi: Tensor) -> None:

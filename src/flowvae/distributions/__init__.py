@@ -5,6 +5,7 @@ from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
+from flowvae.distributions.product import product
 from flowvae.distributions.sequence import SequenceDistribution
 from flowvae.distributions.step import StepDensity
 from flowvae.nn import in_full_precision
@@ -19,6 +20,7 @@ __all__ = [
     "SequenceDistribution",
     "StepDensity",
     "in_full_precision",
+    "product",
     "rsample_and_log_prob",
     "standard_normal",
 ]

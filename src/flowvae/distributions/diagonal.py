@@ -48,6 +48,16 @@ class DiagonalNormal(Reparameterised):
     def variance(self) -> Tensor:
         return (2 * self.log_scale).exp()
 
+    @property
+    def scale_tril(self) -> Tensor:
+        """The factor L = diag(sigma) of the covariance, ``(*, D, D)``."""
+        return torch.diag_embed(self.log_scale.exp())
+
+    @property
+    def log_det(self) -> Tensor:
+        """log |det L|, ``(*)``."""
+        return self.log_scale.sum(-1)
+
     def from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         log_q = -(0.5 * eps.square() + self.log_scale).sum(-1) - HALF_LOG_2PI * eps.shape[-1]
         return torch.addcmul(self.loc, eps, self.log_scale.exp()), log_q
@@ -57,6 +67,10 @@ class DiagonalNormal(Reparameterised):
             self._validate_sample(value)
         eps = (value - self.loc) * torch.exp(-self.log_scale)
         return -(0.5 * eps.square() + self.log_scale).sum(-1) - HALF_LOG_2PI * value.shape[-1]
+
+    def whiten(self, columns: Tensor) -> Tensor:
+        """diag(sigma)^-1 A for A ``(*, D, K)``."""
+        return torch.exp(-self.log_scale)[..., None] * columns
 
     def entropy(self) -> Tensor:
         """sum_i [ log sigma_i + (1 + log(2 pi)) / 2 ], in nats."""

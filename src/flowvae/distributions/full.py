@@ -45,13 +45,14 @@ class FullNormal(Reparameterised):
         return self.scale_tril.square().sum(-1)
 
     @property
-    def _log_det(self) -> Tensor:
+    def log_det(self) -> Tensor:
+        """log |det L|, ``(*)``."""
         return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
         # a sum, not a matrix product: autocast would run that in half precision, and log q would be that of another z
         z = self.loc + (self.scale_tril * eps[..., None, :]).sum(-1)
-        return z, -0.5 * eps.square().sum(-1) - self._log_det - HALF_LOG_2PI * eps.shape[-1]
+        return z, -0.5 * eps.square().sum(-1) - self.log_det - HALF_LOG_2PI * eps.shape[-1]
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -59,11 +60,15 @@ class FullNormal(Reparameterised):
         shift = torch.broadcast_tensors(value, self.loc)[0] - self.loc
         scale_tril = self.scale_tril.expand(shift.shape + shift.shape[-1:])
         eps = torch.linalg.solve_triangular(scale_tril, shift[..., None], upper=False)[..., 0]
-        return -0.5 * eps.square().sum(-1) - self._log_det - HALF_LOG_2PI * value.shape[-1]
+        return -0.5 * eps.square().sum(-1) - self.log_det - HALF_LOG_2PI * value.shape[-1]
+
+    def whiten(self, columns: Tensor) -> Tensor:
+        """L^-1 A for A ``(*, D, K)``."""
+        return torch.linalg.solve_triangular(self.scale_tril, columns, upper=False)
 
     def entropy(self) -> Tensor:
         """sum_i log L_ii + D (1 + log(2 pi)) / 2, in nats."""
-        return self._log_det + (0.5 + HALF_LOG_2PI) * self.loc.shape[-1]
+        return self.log_det + (0.5 + HALF_LOG_2PI) * self.loc.shape[-1]
 
 
 @register_kl(FullNormal, DiagonalNormal)
@@ -72,7 +77,16 @@ def _kl(q: FullNormal, p: DiagonalNormal) -> Tensor:
     inverse_scale = torch.exp(-p.log_scale)
     spread = (inverse_scale[..., None] * q.scale_tril).square().sum((-2, -1))
     shift = (inverse_scale * (q.loc - p.loc)).square().sum(-1)
-    return 0.5 * (spread + shift - q.loc.shape[-1]) + p.log_scale.sum(-1) - q._log_det
+    return 0.5 * (spread + shift - q.loc.shape[-1]) + p.log_scale.sum(-1) - q.log_det
+
+
+@register_kl(DiagonalNormal, FullNormal)
+@register_kl(FullNormal, FullNormal)
+def _kl_to_full(q: DiagonalNormal | FullNormal, p: FullNormal) -> Tensor:
+    """[ |L_p^-1 L_q|_F^2 + |L_p^-1 (m_q - m_p)|^2 - D ] / 2 + sum_i log L_p,ii - sum_i log L_q,ii."""
+    spread = p.whiten(q.scale_tril).square().sum((-2, -1))
+    shift = p.whiten((q.loc - p.loc)[..., None]).square().sum((-2, -1))
+    return 0.5 * (spread + shift - q.loc.shape[-1]) + p.log_det - q.log_det
 
 
 @register("family", "full")

@@ -10,32 +10,33 @@ from torch import Tensor, nn
 class Average:
     """avg <- d avg + (1 - d) theta after every step, d = min(decay, (1 + t) / (10 + t)) at update t = 0, 1, ...
 
-    The ramp lets the average forget the first weights soon, so that short runs gain from it too. Parameters only;
-    buffers are the model's own.
+    The ramp lets the average forget the first weights soon, so that short runs gain from it too. theta are the
+    parameters and the running statistics that normalise their layers; other buffers are the model's own.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.parameters = dict(model.named_parameters())
+        statistics = {n: b for n, b in model.named_buffers() if n.rpartition(".")[2] in ("running_mean", "running_var")}
+        self.followed = dict(model.named_parameters()) | statistics
         self.restart()
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Begin again at the parameters as they are."""
+        """Begin again at the weights as they are."""
         self.updates = 0
-        self.values = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.values = {name: p.detach().clone() for name, p in self.followed.items()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Move towards the parameters as they are now."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.values.values()), list(self.parameters.values()), 1 - decay)
+        torch._foreach_lerp_(list(self.values.values()), list(self.followed.values()), 1 - decay)
         self.updates += 1
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The model with the averaged parameters, inside the block."""
-        own = {name: p.detach().clone() for name, p in self.parameters.items()}
+        own = {name: p.detach().clone() for name, p in self.followed.items()}
         self._write(self.values)
         try:
             yield
@@ -44,7 +45,7 @@ class Average:
 
     @torch.no_grad()
     def _write(self, values: dict[str, Tensor]) -> None:
-        for name, parameter in self.parameters.items():
+        for name, parameter in self.followed.items():
             parameter.copy_(values[name])
 
     def state_dict(self) -> dict:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flowvae.errors import InputError, nearest
+from flowvae.latents import LearnedGates
 
 
 def is_part(name: str, parts: Sequence[str]) -> bool:
@@ -42,6 +43,18 @@ def parameters_of(model: nn.Module, part: str, option: str) -> list[nn.Parameter
         known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
         raise InputError(f"phases.{option}: expected a part of a parameter's name; got {part!r}{nearest(part, known)}")
     return found
+
+
+def settle(model: nn.Module, parts: Sequence[str]) -> bool:
+    """Freeze the learned gates among ``parts`` at the graph as it is likely now, let all others learn.
+
+    Returns whether a graph that was open no longer is: the model is then another one.
+    """
+    gates = [(name, module) for name, module in model.named_modules() if isinstance(module, LearnedGates)]
+    before = [module.frozen for _, module in gates]
+    for name, module in gates:
+        module.freeze(is_part(name, parts))
+    return any(module.frozen and not open_ for (_, module), open_ in zip(gates, before, strict=True))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from flowvae.data import Data
 from flowvae.engine.compiling import can_compile, wanted
 from flowvae.engine.ema import Average
 from flowvae.engine.folder import Folder, fingerprint, require_same
-from flowvae.engine.freezing import reset
+from flowvae.engine.freezing import reset, settle
 from flowvae.engine.interrupt import Interrupted, Stop, asked_to_stop
 from flowvae.engine.journal import Journal
 from flowvae.engine.launch import align, reduced, share
@@ -133,8 +133,11 @@ class Loop:
         devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
         with torch.random.fork_rng(devices), self.fabric.autocast():
             x = self.train.take(2).batch(torch.arange(min(2, len(self.train)), device=self.fabric.device))
+            state = copied(self.model.state_dict())
             for phase in self.training.plan:
+                settle(self.model, phase.freeze)
                 Stage(self.model, phase, self.config, self.trainable, self.steps).plain(x, self.beta)
+            self.model.load_state_dict(state)
         self.model.train()
 
     def begin(self) -> None:
@@ -157,9 +160,11 @@ class Loop:
         before = self.stage if state.phase and not (parts or phase.reset) else None
         if phase.reset and not parts:
             reset(self.model, self.initial, phase.freeze)
-            state.clock, state.best, state.best_epoch, state.best_weights = 0, None, None, None
+            state.clock = 0
             if average:
                 average.restart()
+        if not parts and (settle(self.model, phase.freeze) or phase.reset):
+            state.best, state.best_epoch, state.best_weights = None, None, None
         self.stage = Stage(self.model, phase, self.config, self.trainable, self.steps)
         self.stage.prepare(self.fabric, state.compiled, before)
         if not parts:
@@ -175,6 +180,7 @@ class Loop:
         """One step on the data ``indices``: nothing that is not finite reaches the weights."""
         state, stage, fabric = self.state, self.stage, self.fabric
         self.beta.fill_(stage.beta(state.clock))
+        self.model.latents.anneal(state.clock / self.steps)
         place = state.phase_epoch * self.steps + state.position
         self.rate = stage.set_rate(place)
         before = rng_state(fabric.device)
@@ -271,7 +277,8 @@ class Loop:
         self.stage.schedule.observe(result.elbo)
         seconds = round(self.watch.lap(training=False), 3)
         where = {"step": state.step, "epoch": state.epoch, "phase": state.phase}
-        self.journal.write("validation", **where, **asdict(result), best=best, seconds=seconds)
+        figures = asdict(result) | self.model.latents.account()
+        self.journal.write("validation", **where, **figures, best=best, seconds=seconds)
         self.bar.validation(result.elbo)
 
     def out_of_patience(self) -> bool:

@@ -60,7 +60,7 @@ def diagnose(step: Step, x: Tensor, beta: Tensor, indices: Tensor) -> Finding:
                 return found(term, bad)
     if (bad := _bad(trace.log_px).any(0)).any():
         return found("log p(x|z)", bad)
-    loss = step.objective(trace, beta)
+    loss = step.loss(trace, beta)
     if _bad(loss).any():
         return found("the loss, though not its terms,")
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -39,9 +39,13 @@ class Step(nn.Module):
         """The model's terms at ``x``, with the objective's number of samples."""
         return self.model(x, samples=self.objective.samples, draw=FromPosterior(self.noise))
 
+    def loss(self, trace: Trace, beta: Tensor) -> Tensor:
+        """The objective, and what the structure adds to it."""
+        return self.objective(trace, beta) + self.model.latents.surcharge(trace.log_w, trace.latents)
+
     def forward(self, x: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         trace = self.trace(x)
-        loss = self.objective(trace, beta)
+        loss = self.loss(trace, beta)
         return loss, torch.stack([loss.detach(), *measures(trace)])
 
 

@@ -2,5 +2,6 @@
 
 from flowvae.latents.base import Draw, Latent, Latents
 from flowvae.latents.draws import FromPosterior, FromPrior, Given
+from flowvae.latents.gating import LearnedGates
 
-__all__ = ["Draw", "FromPosterior", "FromPrior", "Given", "Latent", "Latents"]
+__all__ = ["Draw", "FromPosterior", "FromPrior", "Given", "Latent", "Latents", "LearnedGates"]

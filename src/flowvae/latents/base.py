@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,8 @@ class Latent:
     log_p: Tensor
     q: Distribution
     p: Distribution
+    gates: Tensor | None = None
+    """Of the edges into the group, ``(*, E)``, in a structure that has gates."""
 
     @property
     def kl(self) -> Tensor:
@@ -61,3 +64,26 @@ class Latents(nn.Module, ABC):
         Returns:
             The decoder's input ``(*batch, *out_shape)`` and the groups.
         """
+
+    def anneal(self, epochs: float) -> None:
+        """Told the time of training, since the last reset, before every step."""
+
+    def surcharge(self, log_w: Tensor, latents: tuple[Latent, ...]) -> Tensor:
+        """What the structure adds to the loss of any objective, from the log-weights ``(S, B)`` and groups of a walk.
+
+        The price of its parts, and terms of value 0 that carry the gradients of what it drew without one.
+        """
+        return log_w.new_zeros(())
+
+    def account(self) -> dict[str, list[float]]:
+        """Figures of the structure that the journal keeps at every validation."""
+        return {}
+
+    @property
+    def random(self) -> bool:
+        """Whether the structure itself is drawn, so that the model is an average over structures."""
+        return False
+
+    def settled(self, generator: torch.Generator) -> AbstractContextManager[None]:
+        """Inside, a random structure is one of those that are possible, drawn by ``generator``."""
+        return nullcontext()

@@ -26,16 +26,21 @@ class FromPosterior:
 
 @dataclass(frozen=True)
 class FromPrior:
-    """z ~ p(z | c): generation. The prior is its own proposal, so kl is 0. ``temperature`` scales the noise."""
+    """z ~ p(z | c): generation. The prior is its own proposal, so kl is 0. ``temperature`` scales the noise.
+
+    ``noise(n, shape)`` may supply the standard-normal noise of group n.
+    """
 
     temperature: float = 1.0
+    noise: Callable[[int, torch.Size], Tensor] | None = None
 
     def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
-        z, log_p = rsample_and_log_prob(p, self._noise if self.temperature != 1 else None)
+        own = self.temperature == 1 and self.noise is None
+        z, log_p = rsample_and_log_prob(p, None if own else partial(self._noise, n))
         return Latent(z, log_p, log_p, p, p)
 
-    def _noise(self, shape: torch.Size) -> Tensor:
-        return self.temperature * torch.randn(shape)
+    def _noise(self, n: int, shape: torch.Size) -> Tensor:
+        return self.temperature * (self.noise(n, shape) if self.noise else torch.randn(shape))
 
 
 @dataclass(frozen=True)

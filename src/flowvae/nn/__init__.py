@@ -4,7 +4,7 @@ from flowvae.nn.conditioned import Conditioned
 from flowvae.nn.embedding import SequenceEmbedding, lengths, within
 from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
-from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
+from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation, BatchNorm, Norm, Widths
 from flowvae.nn.precision import in_full_precision
 
 __all__ = [
@@ -13,8 +13,11 @@ __all__ = [
     "MLP",
     "Activation",
     "Autoregression",
+    "BatchNorm",
     "Conditioned",
+    "Norm",
     "SequenceEmbedding",
+    "Widths",
     "in_full_precision",
     "lengths",
     "within",

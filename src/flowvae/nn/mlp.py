@@ -1,8 +1,11 @@
 """The multilayer perceptron."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
+
+from flowvae.registry import Count
 
 Activation = Literal["elu", "gelu", "relu", "silu", "softplus", "tanh"]
 
@@ -15,19 +18,48 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 
+Norm = Literal["none", "batch"]
+
+Widths = tuple[Count, ...]
+"""The widths of hidden layers one by one, in place of ``width`` and ``depth``; empty where those two say it."""
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of features ``(*, D)`` over all other dimensions; in evaluation mode by running statistics.
+
+    Reference: Ioffe and Szegedy (2015), arXiv:1502.03167.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+
 
 class MLP(nn.Sequential):
     """``depth`` hidden layers of ``width`` units, each followed by the activation: ``(*, features)`` to ``(*, out)``.
 
-    With ``out`` None the last hidden layer is the output. ``depth`` 0 leaves one linear layer, or, without ``out``, the
-    identity. The attribute ``out`` tells the number of outputs.
+    ``widths`` lists the hidden layers one by one instead. With ``norm = "batch"`` each is normalised before its
+    activation, and then has no bias of its own. With ``out`` None the last hidden layer is the output. ``depth`` 0
+    leaves one linear layer, or, without ``out``, the identity. The attribute ``out`` tells the number of outputs.
     """
 
-    def __init__(self, features: int, out: int | None, *, width: int, depth: int, activation: Activation):
+    def __init__(
+        self,
+        features: int,
+        out: int | None,
+        *,
+        width: int,
+        depth: int,
+        activation: Activation,
+        widths: Sequence[int] = (),
+        norm: Norm = "none",
+    ):
         layers: list[nn.Module] = []
-        for _ in range(depth):
-            layers += [nn.Linear(features, width), ACTIVATIONS[activation]()]
-            features = width
+        for units in widths or (width,) * depth:
+            layers.append(nn.Linear(features, units, bias=norm == "none"))
+            if norm == "batch":
+                layers.append(BatchNorm(units))
+            layers.append(ACTIVATIONS[activation]())
+            features = units
         if out is not None:
             layers.append(nn.Linear(features, out))
             features = out

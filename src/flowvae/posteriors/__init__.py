@@ -1,5 +1,5 @@
 """Posteriors q(z | x, c), one a file."""
 
-from flowvae.posteriors.base import Amortised, Flowed, Posterior
+from flowvae.posteriors.base import Amortised, Behind, Flowed, Fused, Posterior
 
-__all__ = ["Amortised", "Flowed", "Posterior"]
+__all__ = ["Amortised", "Behind", "Flowed", "Fused", "Posterior"]

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from flowvae.distributions import Family, FlowDistribution
+from flowvae.distributions import Family, FlowDistribution, product
 from flowvae.distributions.base import Reparameterised
 from flowvae.flows import Flow
 
@@ -13,11 +13,12 @@ from flowvae.flows import Flow
 class Posterior(nn.Module, ABC):
     """q(z | x, c): built as ``Posterior(features, event_shape, **options)``.
 
-    ``forward(h, p)`` takes the encoder's features h ``(*, features)`` and the top-down prior p of the group.
+    ``forward(h, p)`` takes the encoder's features h ``(*, features)`` and the top-down prior p of the group, None where
+    the posterior is not to see it.
     """
 
     @abstractmethod
-    def forward(self, h: Tensor, p: Distribution) -> Distribution:
+    def forward(self, h: Tensor, p: Distribution | None) -> Distribution:
         """The approximate posterior, with h's batch, or the broadcast of h's and p's."""
 
 
@@ -29,10 +30,25 @@ class Amortised(Posterior):
         self.net = net
         self.family = family
 
-    def forward(self, h: Tensor, p: Distribution) -> Reparameterised:
+    def forward(self, h: Tensor, p: Distribution | None) -> Reparameterised:
         q = self.family(self.net(h))
         assert isinstance(q, Reparameterised)
         return q
+
+
+class Fused(Posterior):
+    """q(z | x, c) proportional to base(z | x) p(z | c): what the datum says and what the prior says, by precision.
+
+    Reference: Sonderby, Raiko, Maaloe, Sonderby, Winther (2016), arXiv:1602.02282.
+    """
+
+    def __init__(self, base: Posterior):
+        super().__init__()
+        self.base = base
+
+    def forward(self, h: Tensor, p: Distribution | None) -> Distribution:
+        q = self.base(h, p)
+        return q if p is None else product(q, p)
 
 
 class Flowed(Posterior):
@@ -44,7 +60,19 @@ class Flowed(Posterior):
         self.flow = flow
         self.context = context
 
-    def forward(self, h: Tensor, p: Distribution) -> FlowDistribution:
+    def forward(self, h: Tensor, p: Distribution | None) -> FlowDistribution:
         base = self.base(h, p)
         assert isinstance(base, Reparameterised)
         return FlowDistribution(base, self.flow(None if self.context is None else self.context(h)))
+
+
+class Behind(Posterior):
+    """posterior(net(h)): a network between the encoder and all that the posterior makes of its features."""
+
+    def __init__(self, net: nn.Module, posterior: Posterior):
+        super().__init__()
+        self.net = net
+        self.posterior = posterior
+
+    def forward(self, h: Tensor, p: Distribution | None) -> Distribution:
+        return self.posterior(self.net(h), p)
