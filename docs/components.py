@@ -7,6 +7,7 @@ from flowvae import registry
 
 TITLES = {
     "latents": "Structures",
+    "gates": "Gates of a graph",
     "posterior": "Posteriors",
     "family": "Families",
     "flow": "Flows",
