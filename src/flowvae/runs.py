@@ -53,7 +53,7 @@ def check_support(config: Config, data: Data) -> None:
     """Raise `InputError` where the recipe's likelihood is none of such data."""
     name = config.likelihood["name"]
     accepts = getattr(registry.component("likelihood", name), "accepts", (data.support,))
-    require_support(data, name, accepts)
+    require_support(data, name, accepts, config.likelihood.get("levels"))
 
 
 def open_run(path: str | Path) -> Run:

@@ -1,6 +1,7 @@
 """What is said about a file before training, and about data that a likelihood cannot take."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +55,11 @@ def test_duplicates_are_counted_within_and_between_parts(tmp_path: Path) -> None
     ("values", "likelihood", "scale", "words"),
     [
         ([[0, 1], [1, 1]], "bernoulli", 1, "bernoulli: values are bits"),
-        ([[0, 0.25], [0.5, 1]], "bernoulli", 1, "bernoulli: values are intensities; add --set data.binarise=dynamic"),
-        ([[0, 255], [17, 1]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are intensities"),
+        ([[0, 0.25], [0.5, 1]], "bernoulli", 1, "bernoulli with --set data.binarise=dynamic draws bits with them"),
+        ([[0, 255], [17, 1]], "discretised_logistic", 255, "with --set data.scale=255: values are bytes"),
         ([[0, 255], [255, 0]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are bits"),
-        ([[0, 201], [17, 1]], "bernoulli", 255, "--set data.scale=255"),
-        ([[0, 16], [8, 1]], "bernoulli", 16, "--set data.scale=16"),
+        ([[0, 201], [17, 1]], "discretised_logistic", 255, "; bernoulli with --set data.scale=255 --set data.binarise"),
+        ([[0, 16], [8, 1]], "discretised_logistic", 16, "with --set data.scale=16 --set likelihood.levels=17: values"),
     ],
 )
 def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str, scale: float, words: str) -> None:
@@ -67,7 +68,8 @@ def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str
     assert (found.likelihood, found.scale) == (likelihood, scale)
     assert words in found.advice
     accepts = registry.component("likelihood", likelihood).accepts
-    require_support(load_data(path, scale=found.scale), likelihood, accepts)
+    levels = re.search(r"levels=(\d+)", found.advice)
+    require_support(load_data(path, scale=found.scale), likelihood, accepts, int(levels[1]) if levels else None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:
     for place in range(3):
         Image.fromarray(np.full((4, 4), 50 * place, dtype=np.uint8)).save(tmp_path / f"{place}.png")
     found = inspect(tmp_path)
-    assert (found.likelihood, found.scale) == ("bernoulli", 255)
+    assert (found.likelihood, found.scale) == ("discretised_logistic", 255)
     assert "--set data.scale" not in found.advice
 
 
@@ -143,6 +145,20 @@ def test_another_likelihood_is_a_remedy_too(tmp_path: Path, gaussian: None) -> N
     data = load_data(save(tmp_path, np.array([[0, 255]] * 5)))
     with pytest.raises(InputError, match=r"use --set data.scale=255 or use --set likelihood.name=gaussian"):
         require_support(data, "bernoulli", ("binary", "unit"))
+
+
+def test_the_number_of_levels_is_that_of_the_data() -> None:
+    digits = load_data("digits", binarise="none")
+    assert (digits.support, digits.levels) == ("levels", 17)
+    message = r"expected data of 256 levels for 'logistic'; got 17: use --set likelihood.levels=17"
+    with pytest.raises(InputError, match=message):
+        require_support(digits, "logistic", ("levels",), 256)
+    require_support(digits, "logistic", ("levels",), 17)
+
+
+def test_bits_are_no_levels(no_real: None) -> None:
+    with pytest.raises(InputError, match=r"expected whole numbers .* for 'logistic'; got bits"):
+        require_support(load_data("digits"), "logistic", ("levels",), 17)
 
 
 def test_bits_are_no_real_values(no_real: None) -> None:

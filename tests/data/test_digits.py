@@ -77,7 +77,7 @@ def test_the_split_is_that_of_earlier_releases(digits: Data) -> None:
 
 
 @pytest.mark.parametrize(
-    ("binarise", "support"), [("none", "unit"), ("threshold", "binary"), ("static-seeded", "binary")]
+    ("binarise", "support"), [("none", "levels"), ("threshold", "binary"), ("static-seeded", "binary")]
 )
 def test_other_binarisations(binarise: str, support: str) -> None:
     data = load_data("digits", binarise=binarise)

@@ -114,7 +114,7 @@ def test_whole_numbers_up_to_255_are_kept_as_bytes(tmp_path: Path, values: np.nd
     [
         (np.array([[0, 1]] * 5), {}, "binary"),
         (np.array([[0, 255]] * 5), {"scale": 255}, "binary"),
-        (np.array([[0, 128, 255]] * 5), {"scale": 255}, "unit"),
+        (np.array([[0, 128, 255]] * 5), {"scale": 255}, "levels"),
         (np.array([[0, 128, 255]] * 5), {"scale": 255, "binarise": "dynamic"}, "binary"),
         (np.array([[0, 128, 255]] * 5), {}, "real"),
         (np.array([[0.0, 0.25]] * 5), {}, "unit"),

@@ -32,7 +32,7 @@ def test_images_come_back_bit_for_bit_and_scaled_by_255(tmp_path: Path, shape: t
     expected = {image.tobytes() for image in channels_first}
     assert {row.numpy().tobytes() for split in data.splits.values() for row in split.values} == expected
     assert torch.equal(data.train.batch(torch.tensor([0])), data.train.values[:1].float() / 255)
-    assert data.support == "unit"
+    assert (data.support, data.levels) == ("levels", 256)
 
 
 def test_a_palette_is_read_as_its_colours(tmp_path: Path) -> None:
@@ -53,7 +53,10 @@ def test_black_and_white_is_binary(tmp_path: Path) -> None:
 
 def test_the_first_image_that_differs_is_named(tmp_path: Path) -> None:
     save(tmp_path, *some(3, 6, 4), some(1, 5, 4)[0], some(1, 9, 9)[0])
-    with pytest.raises(InputError, match=r"expected images like 000.png, 4 x 6 grey; got 003.png, 4 x 5 grey: crop"):
+    with pytest.raises(
+        InputError,
+        match=r"expected images like 000.png, 4 x 6 grey; got 003.png, 4 x 5 grey: convert it, or set data.size",
+    ):
         load_data(tmp_path)
 
 
@@ -84,13 +87,40 @@ def test_a_broken_image_is_named(tmp_path: Path, cut: int) -> None:
     save(tmp_path, *some(3, 16, 16))
     broken = tmp_path / "001.png"
     broken.write_bytes(broken.read_bytes()[:cut])
-    with pytest.raises(InputError, match=r"expected a PNG image; got 001.png, which cannot be read"):
+    with pytest.raises(InputError, match=r"expected a PNG or JPEG image; got 001.png, which cannot be read"):
         load_data(tmp_path)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected .png files in the folder .*; got nothing"):
+    with pytest.raises(InputError, match=r"expected .png or .jpg files in the folder .*; got nothing"):
         load_data(tmp_path)
-    (tmp_path / "photo.jpg").touch()
-    with pytest.raises(InputError, match=r"got photo.jpg: check the path, or convert them"):
+    (tmp_path / "photo.heic").touch()
+    with pytest.raises(InputError, match=r"got photo.heic: check the path, or convert them"):
         load_data(tmp_path)
+
+
+def test_images_of_any_size_are_brought_to_one(tmp_path: Path) -> None:
+    """The middle square, averaged over boxes; a JPEG is read as what it shows."""
+    wide = np.zeros((4, 8), dtype=np.uint8)
+    wide[:2, 2:4], wide[2:, 4:6], wide[:, 6:] = 100, 200, 255
+    Image.fromarray(wide).save(tmp_path / "0.png")
+    Image.fromarray(np.full((30, 20), 77, dtype=np.uint8)).save(tmp_path / "1.jpg")
+    Image.fromarray(np.full((2, 2), 9, dtype=np.uint8)).save(tmp_path / "2.PNG")
+    data = load_data(tmp_path, size=2)
+    assert data.event_shape == (1, 2, 2)
+    found = {tuple(row.flatten().tolist()) for split in data.splits.values() for row in split.values}
+    assert found == {(100, 0, 0, 200), (77,) * 4, (9,) * 4}
+
+
+def test_training_images_are_mirrored_by_coins_of_their_own(tmp_path: Path) -> None:
+    save(tmp_path, *some(20, 6, 4))
+    data, plain = load_data(tmp_path, flip=True), load_data(tmp_path)
+    rows = torch.arange(len(data.train))
+    batch, upright = data.train.batch(rows), plain.train.batch(rows)
+    mirrored = (batch == upright.flip(-1)).flatten(1).all(1)
+    assert (mirrored | (batch == upright).flatten(1).all(1)).all()
+    assert 0 < mirrored.sum() < len(rows)
+    assert not torch.equal(batch, data.train.batch(rows))
+    assert torch.equal(data.train.frozen(0).batch(rows), upright)
+    assert torch.equal(data.test.batch(torch.arange(1)), plain.test.batch(torch.arange(1)))
+    assert torch.allclose(data.mean, torch.stack([upright, upright.flip(-1)]).mean((0, 1)))

@@ -79,7 +79,7 @@ def test_mistakes_are_told_with_their_remedy(spec: str, options: dict, message: 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my.mat").touch()
-    with pytest.raises(InputError, match=r"expected .npz, .npy, .csv, .tsv or a folder of .png; got 'my.mat'"):
+    with pytest.raises(InputError, match=r"expected .npz, .npy, .csv, .tsv or a folder of .png or .jpg; got 'my.mat'"):
         load_data(tmp_path / "my.mat")
 
 

@@ -196,10 +196,10 @@ def test_one_datum_has_no_standard_error(build, split):
     assert "nan" not in str(result)
 
 
-def test_bits_per_dimension_are_for_data_that_are_no_bits(build, split, monkeypatch):
+def test_bits_per_dimension_are_for_probabilities_of_levels(build, split, monkeypatch):
     model = build()
     assert evaluate(model, split, samples=5).bits_per_dim is None
-    monkeypatch.setattr(type(model.likelihood), "accepts", ("bytes",))
+    monkeypatch.setattr(type(model.likelihood), "accepts", ("levels",))
     result = evaluate(model, split, samples=5)
     assert result.bits_per_dim == pytest.approx(-result.log_likelihood / 6 / math.log(2))
 

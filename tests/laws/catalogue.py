@@ -14,7 +14,16 @@ from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standa
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
 
-SMALL = {"width": 12, "context": 3, "dim": 2, "steps": 2, "bins": 4, "nodes": 3}
+SMALL = {
+    "width": 12,
+    "context": 3,
+    "dim": 2,
+    "steps": 2,
+    "bins": 4,
+    "nodes": 3,
+    "levels": 3,
+    "components": 2,
+}
 """Sizes in the laws, which hold at any size."""
 
 FEATURES = 5

@@ -20,9 +20,12 @@ from torch.nn.functional import logsigmoid, softplus
 from flowvae import latents, objectives, registry
 from flowvae.distributions import (
     Bernoulli,
+    ContinuousBernoulli,
     DiagonalNormal,
+    DiscretisedLogistic,
     FlowDistribution,
     FullNormal,
+    MixtureOfLogistics,
     SequenceDistribution,
     StepDensity,
     diagonal,
@@ -34,6 +37,7 @@ from flowvae.encoders import rnn
 from flowvae.flows.planar import Planar
 from flowvae.latents.flat import Flat
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
+from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
 from flowvae.nn import MADE, incremental
@@ -57,6 +61,7 @@ from tests.oracles import (
     test_bernoulli,
     test_inversion,
     test_kl,
+    test_levels,
     test_linear_gaussian,
     test_never_inverts,
     test_objectives,
@@ -96,6 +101,7 @@ FULL = case("family", "full", (4,))
 FLOWED = case("posterior", "gaussian", catalogue.FEATURES, (4,), flow={"name": "iaf", "width": 12})
 FLAT = catalogue.cases("latents")[0]
 PIXELS = case("likelihood", "bernoulli", (3,), (1, 2, 2), decoder={"name": "mlp", "width": 12})
+LEVELS = case("likelihood", "discretised_logistic", (3,), (1, 2, 2), decoder={"name": "mlp", "width": 12})
 MODEL = catalogue.models()[0]
 
 
@@ -496,6 +502,33 @@ loop = test_modules.test_any_number_of_batch_dimensions_is_a_loop
 exact = test_linear_gaussian.test_the_exact_posterior_makes_every_weight_the_evidence
 pattern = partial(test_autoregressive.test_made_sees_all_that_precedes_and_nothing_else, 3, 13, 2, 2)
 
+
+def closed_edges(self: DiscretisedLogistic, value: Tensor) -> Tensor:
+    half = 0.5 / (self.levels - 1)
+    above, below = (value + half - self.loc) / self.scale, (value - half - self.loc) / self.scale
+    return logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(-2 * half / self.scale))
+
+
+def difference_of_sigmoids(self: DiscretisedLogistic, value: Tensor) -> Tensor:
+    half = 0.5 / (self.levels - 1)
+    above, below = (value + half - self.loc) / self.scale, (value - half - self.loc) / self.scale
+    above, below = above.masked_fill(value > 1 - half, math.inf), below.masked_fill(value < half, -math.inf)
+    return torch.log((torch.sigmoid(above) - torch.sigmoid(below)).clamp(min=1e-12))
+
+
+def bins_of_256(self: DiscretisedLogistic, value: Tensor, right: Any = DiscretisedLogistic.elementwise) -> Tensor:
+    return right(DiscretisedLogistic(self.loc, self.scale, 256, len(self.event_shape)), value)
+
+
+def unweighted(self: MixtureOfLogistics, value: Tensor) -> Tensor:
+    terms = self.components.elementwise(value.unsqueeze(self.axis)) - math.log(self.components.batch_shape[-1])
+    return terms.logsumexp(self.axis).flatten(-len(self.event_shape)).sum(-1)
+
+
+def without_normaliser(self: ContinuousBernoulli, value: Tensor) -> Tensor:
+    return (value * self.logits - softplus(self.logits)).flatten(-len(self.event_shape)).sum(-1)
+
+
 BUGS = [
     Bug("the gate's log-derivative forgets its bias", Gated, "forward", gate_without_its_bias, partial(flow_ladj, IAF)),
     Bug(
@@ -724,14 +757,14 @@ BUGS = [
         Bernoulli,
         "log_prob",
         mean_over_pixels,
-        partial(test_likelihoods.test_binary_data_have_total_probability_one, PIXELS),
+        partial(test_likelihoods.test_all_data_together_have_probability_one, PIXELS),
     ),
     Bug(
         "the mean of the likelihood is its mode",
         BernoulliLikelihood,
         "forward",
         sharpened,
-        partial(test_likelihoods.test_binary_data_have_total_probability_one, PIXELS),
+        partial(test_likelihoods.test_all_data_together_have_probability_one, PIXELS),
     ),
     Bug(
         "all samples of a datum are one draw",
@@ -891,5 +924,47 @@ BUGS = [
         "log_prob",
         not_truncated,
         partial(test_sequences.test_features_have_densities, 1.0),
+    ),
+    Bug(
+        "the outer bins are no wider than the others",
+        DiscretisedLogistic,
+        "elementwise",
+        closed_edges,
+        partial(test_levels.test_probabilities_of_all_levels_sum_to_one, 256),
+    ),
+    Bug(
+        "a bin's mass is a difference of two ones",
+        DiscretisedLogistic,
+        "elementwise",
+        difference_of_sigmoids,
+        test_levels.test_a_value_far_from_the_location_is_scored_exactly_in_single_precision,
+    ),
+    Bug(
+        "bins are those of bytes whatever the levels",
+        DiscretisedLogistic,
+        "elementwise",
+        bins_of_256,
+        partial(test_likelihoods.test_all_data_together_have_probability_one, LEVELS),
+    ),
+    Bug(
+        "a mixture forgets its weights",
+        MixtureOfLogistics,
+        "log_prob",
+        unweighted,
+        test_levels.test_a_mixture_is_the_weighted_sum_of_its_components,
+    ),
+    Bug(
+        "cross-entropy is taken for the density of grey pixels",
+        ContinuousBernoulli,
+        "log_prob",
+        without_normaliser,
+        test_levels.test_a_continuous_bernoulli_integrates_to_one,
+    ),
+    Bug(
+        "a density of bytes is told in bits",
+        GaussianLikelihood,
+        "accepts",
+        ("levels",),
+        test_levels.test_bits_are_of_a_probability_of_bytes,
     ),
 ]

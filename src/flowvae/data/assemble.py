@@ -1,6 +1,7 @@
 """From parts in numpy to a `Data`: bytes where that is exact, one digest, the support that batches have."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,13 +20,14 @@ def assemble(
     scale: float = 1.0,
     binarise: Binarise = "none",
     seed: int = 0,
+    flip: bool = False,
     schema: Schema | None = None,
 ) -> Data:
     """The data set of the three ``parts``, with x = values / ``scale``.
 
-    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``schema`` says that the values are sequences, and what
-    their columns mean. Raises `InputError` for parts whose shapes
-    differ, and for values outside [0, 1] that are to become bits.
+    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``flip`` mirrors training images at random; ``schema``
+    says that the values are sequences, and what their columns mean. Raises `InputError` for parts whose shapes differ,
+    and for values outside [0, 1] that are to become bits.
     """
     shapes = {split: parts[split].values.shape[1:] for split in SPLITS}
     if len(set(shapes.values())) > 1:
@@ -46,7 +48,7 @@ def assemble(
     }
     return Data(
         name,
-        train=splits["train"],
+        train=replace(splits["train"], flip=flip),
         validation=splits["validation"],
         test=splits["test"],
         event_shape=schema or splits["train"].event_shape,
@@ -75,7 +77,10 @@ def _split(values: np.ndarray, labels: np.ndarray | None, scale: float, binarise
 def _support(values: dict[str, np.ndarray], low: float, high: float, scale: float, binarise: Binarise) -> Support:
     if binarise != "none" or all(are_bits(array, scale) for array in values.values()):
         return "binary"
-    return "unit" if low >= 0 and high <= scale else "real"
+    if low < 0 or high > scale:
+        return "real"
+    whole = values["train"].dtype == np.uint8 and scale == round(scale)
+    return "levels" if whole else "unit"
 
 
 def _digest(splits: dict[str, Split]) -> str:

@@ -15,8 +15,9 @@ Binarise = Literal["dynamic", "static-seeded", "threshold", "none"]
 """How intensities x in [0, 1] become bits: ``dynamic`` draws Bernoulli(x) afresh for every batch,
 ``static-seeded`` drew it once by seed, ``threshold`` takes x > 1/2, ``none`` leaves x as it is."""
 
-Support = Literal["binary", "unit", "real", "sequence"]
-"""What batches hold: bits, values in [0, 1], any real numbers, or sequences, whose event shape is a `Schema`."""
+Support = Literal["binary", "levels", "unit", "real", "sequence"]
+"""What batches hold: bits, whole numbers 0 to scale over the scale (bytes over 255), values in [0, 1], any real
+numbers, or sequences, whose event shape is a `Schema`."""
 
 BLOCK = 4096  # rows drawn at a time when a split is frozen: bounds memory, has no influence on the result
 
@@ -41,6 +42,8 @@ class Split:
     scale: float = 1.0
     binarise: Binarise = "none"
     labels: Tensor | None = None
+    flip: bool = False
+    """Whether a batch mirrors every image left to right, or not, by a coin of its own."""
 
     def __post_init__(self) -> None:
         if self.values.ndim < 2 or self.values.dtype not in (torch.uint8, torch.float32):
@@ -67,15 +70,20 @@ class Split:
     def mean(self) -> Tensor:
         """Mean of the rows as a batch holds them, float32 (*event)."""
         if self.binarise == "threshold":
-            return self.values.gt(self.scale / 2).mean(0, dtype=torch.float32)
-        return (self.values.mean(0, dtype=torch.float64) / self.scale).float()
+            mean = self.values.gt(self.scale / 2).mean(0, dtype=torch.float32)
+        else:
+            mean = (self.values.mean(0, dtype=torch.float64) / self.scale).float()
+        return 0.5 * (mean + mean.flip(-1)) if self.flip else mean
 
     def batch(self, indices: Tensor) -> Tensor:
         """Rows ``indices`` (B,) as float32 (B, *event), on the device of the values.
 
-        ``dynamic`` draws P(bit = 1) = values / scale from torch's default generator.
+        ``dynamic`` draws P(bit = 1) = values / scale from torch's default generator, ``flip`` its coins.
         """
         x = self.values.index_select(0, indices).to(torch.float32)
+        if self.flip:
+            coins = torch.rand(len(x), *(1,) * (x.ndim - 1), device=x.device) < 0.5
+            x = torch.where(coins, x.flip(-1), x)
         if self.scale != 1:
             x.div_(self.scale)
         if self.binarise == "dynamic":
@@ -85,12 +93,12 @@ class Split:
         return x
 
     def frozen(self, seed: int) -> "Split":
-        """The same split, its bits drawn once by ``seed`` and kept as bytes.
+        """The same split, its bits drawn once by ``seed`` and kept as bytes, and no image mirrored.
 
         A row's bits depend on the seed and its place: not on batch sizes, the device, or the rows behind it.
         """
         if self.binarise in ("none", "static-seeded"):
-            return replace(self, binarise="none")
+            return replace(self, binarise="none", flip=False)
         values = self.values.cpu().numpy()
         bits = np.empty(values.shape, dtype=np.uint8)
         noise = stream(seed)
@@ -130,6 +138,11 @@ class Data:
     spec: dict[str, Any]
     valid: Callable[[Sequence[Step]], bool] | None = None
     """Where data are sequences with rules: whether steps keep to them."""
+
+    @property
+    def levels(self) -> int | None:
+        """How many levels the values of ``support = "levels"`` have: scale + 1, as 256 of bytes."""
+        return round(self.train.scale) + 1 if self.support == "levels" else None
 
     @property
     def mean(self) -> Tensor:

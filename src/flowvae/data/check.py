@@ -15,7 +15,16 @@ from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, va
 from flowvae.data.readers import read
 from flowvae.errors import InputError
 
-WORDS = {"binary": "bits", "unit": "values in [0, 1]", "real": "real values", "sequence": "sequences"}
+WORDS = {
+    "binary": "bits",
+    "levels": "whole numbers over their greatest one, as bytes over 255,",
+    "unit": "values in [0, 1]",
+    "real": "real values",
+    "sequence": "sequences",
+}
+
+LEVELS = "discretised_logistic"
+"""What is recommended for bytes."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +114,17 @@ def inspect(path: str | Path) -> Inspection:
     )
 
 
-def require_support(data: Data, likelihood: str, accepts: Collection[str]) -> None:
-    """Raise `InputError` unless ``data`` is of a kind that ``likelihood`` ``accepts``, with the remedies."""
-    if data.support in accepts:
+def require_support(data: Data, likelihood: str, accepts: Collection[str], levels: int | None = None) -> None:
+    """Raise `InputError` unless ``data`` is of a kind that ``likelihood`` ``accepts``, with the remedies.
+
+    ``levels`` is how many the likelihood has been told of, where it is one of levels.
+    """
+    if data.support in accepts or (data.support == "levels" and "unit" in accepts):
+        if levels not in (None, data.levels):
+            raise InputError(
+                f"expected data of {levels} levels for {likelihood!r}; got {data.levels}: "
+                f"use --set likelihood.levels={data.levels}"
+            )
         return
     # Bits are values in [0, 1] too, and go without saying where those are accepted.
     kinds = [kind for kind in WORDS if kind in accepts and not (kind == "binary" and "unit" in accepts)]
@@ -120,7 +137,7 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str]) -> No
     remedies = [f"use --set likelihood.name={name}" for name in _accepting(data.support)]
     if data.support == "real":
         remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))
-    elif data.support == "unit" and "binary" in accepts:
+    elif data.support in ("levels", "unit") and "binary" in accepts:
         remedies.insert(0, "use --set data.binarise=dynamic")
     elif binarise != "none":
         remedies.insert(0, "use --set data.binarise=none")
@@ -135,22 +152,30 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
     scale = fitting_scale(low, high, whole)
     if scale is not None and (scale == 1 or (whole and high <= 255)):
         scale = max(scale, default)
-        setting = "" if scale == default else f" with --set data.scale={scale:g}"
+        scaled = [] if scale == default else [f"data.scale={scale:g}"]
         if bits:
-            return "bernoulli", scale, f"bernoulli{setting}: values are bits"
-        draw = "add --set data.binarise=dynamic to draw bits with them as probabilities"
-        return "bernoulli", scale, f"bernoulli{setting}: values are intensities; {draw}"
-    fitting = _accepting("real")
-    if fitting:
+            return "bernoulli", scale, f"bernoulli{_with(scaled)}: values are bits"
+        as_bits = f"bernoulli{_with([*scaled, 'data.binarise=dynamic'])} draws bits with them as probabilities"
+        if whole:
+            numbers = "bytes" if scale == 255 else f"whole numbers 0 to {scale:g}"
+            own = [] if scale == 255 else [f"likelihood.levels={scale + 1:g}"]
+            return LEVELS, scale, f"{LEVELS}{_with(scaled + own)}: values are {numbers}; {as_bits}"
+        return "bernoulli", scale, f"{as_bits}: values are intensities"
+    if fitting := _accepting("real"):
         return fitting[0], default, f"{fitting[0]}: values are real"
     advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
     return None, default, advice
 
 
+def _with(settings: list[str]) -> str:
+    return " with" + "".join(f" --set {setting}" for setting in settings) if settings else ""
+
+
 def _accepting(support: str) -> list[str]:
     """The registered likelihoods that are densities of such data."""
+    wanted = {support} | ({"unit"} if support == "levels" else set())
     components = {name: registry.component("likelihood", name) for name in registry.names("likelihood")}
-    return [name for name, component in components.items() if support in getattr(component, "accepts", ())]
+    return [name for name, component in components.items() if wanted & set(getattr(component, "accepts", ()))]
 
 
 def _repeated(parts: Parts) -> tuple[int, int]:

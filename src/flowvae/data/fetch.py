@@ -31,22 +31,25 @@ def cache_home() -> Path:
     return Path(os.environ.get("FLOWVAE_DATA") or user_cache_dir("flowvae")).expanduser()
 
 
-def fetch(urls: Sequence[str], target: Path, sha256: str, *, remedy: str, timeout: float = 30.0) -> Path:
-    """Download a file from the first of ``urls`` that has it to ``target``, unpacked where its address ends in .gz.
+def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str, timeout: float = 30.0) -> Path:
+    """Download a file from the first of ``urls`` that has it to ``target``.
 
-    ``sha256`` is that of the unpacked bytes. What has arrived is kept when the connection breaks, here or in
+    It is unpacked where its address ends in .gz and the name of ``target`` does not.
+
+    ``digest`` is the SHA-256 of ``target``, or its MD5 where the publisher tells no other; None leaves the check to the
+    caller. What has arrived is kept when the connection breaks, here or in
     a later call; ``target`` appears only once it is complete and right. Raises `InputError` with every
     mirror's failure and ``remedy``.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(target.name + ".lock")):
-            if target.is_file() and _digest(target) == sha256:  # another process was faster
+            if target.is_file() and _fits(target, digest):  # another process was faster
                 return target
             log.info("downloading %s to %s", target.name, target.parent)
             failures = []
             for url in urls:
-                failure = _fetch_one(url, target, sha256, timeout)
+                failure = _fetch_one(url, target, digest, timeout)
                 if failure is None:
                     return target
                 failures.append(f"{url}: {failure}")
@@ -56,7 +59,7 @@ def fetch(urls: Sequence[str], target: Path, sha256: str, *, remedy: str, timeou
     raise InputError(f"expected to download {target.name}; got {reasons}: try again to resume, or {remedy}")
 
 
-def _fetch_one(url: str, target: Path, sha256: str, timeout: float) -> str | None:
+def _fetch_one(url: str, target: Path, digest: str | None, timeout: float) -> str | None:
     """Try one address; the reason why it failed, or None."""
     # The address is part of the name: mirrors wrap the same content in different bytes.
     part = target.with_name(f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
@@ -64,7 +67,8 @@ def _fetch_one(url: str, target: Path, sha256: str, timeout: float) -> str | Non
     for _ in range(ATTEMPTS):
         try:
             _receive(url, part, timeout)
-            _unpack(part, target, sha256, packed=url.endswith(".gz"))
+            packed = url.endswith(".gz") and not target.name.endswith(".gz")
+            _unpack(part, target, digest, packed=packed)
             return None
         except _Corrupt as error:
             part.unlink()
@@ -96,7 +100,7 @@ def _receive(url: str, part: Path, timeout: float) -> None:
         raise ConnectionError(f"the connection broke after {part.stat().st_size} of {start + int(length)} bytes")
 
 
-def _unpack(part: Path, target: Path, sha256: str, *, packed: bool) -> None:
+def _unpack(part: Path, target: Path, digest: str | None, *, packed: bool) -> None:
     """Bring ``part``, unpacked, to ``target``, in one step that cannot be seen half done."""
     whole = target.with_name(target.name + ".tmp")
     try:
@@ -105,14 +109,21 @@ def _unpack(part: Path, target: Path, sha256: str, *, packed: bool) -> None:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         whole.unlink(missing_ok=True)
         raise _Corrupt(f"a broken .gz file ({error})") from None
-    found = _digest(whole)
-    if found != sha256:
+    if digest is not None and (found := checksum(whole.read_bytes(), digest)) != digest:
         whole.unlink()
-        raise _Corrupt(f"SHA-256 {found[:12]}... where {sha256[:12]}... is right")
+        raise _Corrupt(f"{_named(digest)} {found[:12]}... where {digest[:12]}... is right")
     whole.replace(target)
     part.unlink()
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def checksum(content: bytes, like: str) -> str:
+    """The checksum of ``content``, of the kind of ``like``: 64 hexadecimal digits are a SHA-256, 32 an MD5."""
+    return hashlib.new(_named(like).replace("-", "").lower(), content, usedforsecurity=False).hexdigest()
+
+
+def _named(digest: str) -> str:
+    return "MD5" if len(digest) == 32 else "SHA-256"
+
+
+def _fits(path: Path, digest: str | None) -> bool:
+    return digest is None or checksum(path.read_bytes(), digest) == digest

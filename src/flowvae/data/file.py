@@ -49,20 +49,34 @@ def folder(
     seed: NonNegative = 0,
     validation: Share = 0.1,
     test: Share = 0.1,
+    size: NonNegative = 0,
+    flip: bool = False,
 ) -> Data:
-    """A folder of 8-bit PNG images of one size, grey (1, H, W) or RGB (3, H, W): x = intensity / scale.
+    """A folder of 8-bit PNG or JPEG images, grey (1, H, W) or RGB (3, H, W): x = intensity / scale.
+
+    They are of one size, or brought to ``size`` x ``size``: the middle square of each, averaged over boxes. ``flip``
+    mirrors every training image left to right with probability 1/2, afresh in every batch.
 
     The images are dealt to the three splits at random by ``seed``, ``validation`` and ``test`` being
     fractions. Raises `InputError` for a folder without images, and names the first one that cannot be read or
     differs.
     """
-    return _own(path, scale, binarise, seed, validation, test)
+    return _own(path, scale, binarise, seed, validation, test, size, flip)
 
 
-def _own(path: str, scale: float, binarise: Binarise, seed: int, validation: float, test: float) -> Data:
+def _own(
+    path: str,
+    scale: float,
+    binarise: Binarise,
+    seed: int,
+    validation: float,
+    test: float,
+    size: int = 0,
+    flip: bool = False,
+) -> Data:
     if not path:
         raise InputError("expected the path of a file or a folder; got none: set data.path")
-    parts = read(path)
+    parts = read(path, size)
     rows, count, first = find_missing(parts)
     if count:
         raise InputError(
@@ -70,4 +84,4 @@ def _own(path: str, scale: float, binarise: Binarise, seed: int, validation: flo
             f"{rows} rows, the first in {first} (rows count from 0): fill them in, or leave these rows out"
         )
     parts = partition(parts, validation=validation, test=test, seed=seed)
-    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed)
+    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip)

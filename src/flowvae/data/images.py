@@ -1,4 +1,4 @@
-"""Images: a folder of PNG files to one array, channels first."""
+"""Images: a folder of PNG or JPEG files to one array, channels first."""
 
 from pathlib import Path
 
@@ -8,29 +8,31 @@ from PIL import Image, UnidentifiedImageError
 from flowvae.errors import InputError
 
 # Modes of Pillow by what they are read as without loss: grey or RGB.
+ENDINGS = (".png", ".jpg", ".jpeg")
 READ_AS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 
 
-def read_images(folder: Path) -> np.ndarray:
-    """The PNG files of ``folder`` by name, as uint8: (N, 1, H, W) where grey, (N, 3, H, W) where RGB.
+def read_images(folder: Path, size: int = 0) -> np.ndarray:
+    """The PNG and JPEG files of ``folder`` by name, as uint8: (N, 1, H, W) where grey, (N, 3, H, W) where RGB.
 
+    With ``size`` they may be of any size: the middle square of each is averaged over boxes to ``size`` x ``size``.
     Raises `InputError` for a folder without any, and names the first file that cannot be read or differs from
     the first in size or mode.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         held = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
         raise InputError(
-            f"expected .png files in the folder {folder.name!r}; got {held}: check the path, or convert them"
+            f"expected .png or .jpg files in the folder {folder.name!r}; got {held}: check the path, or convert them"
         )
-    first = _read(paths[0])
+    first = _read(paths[0], size)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for place, path in enumerate(paths):
-        image = _read(path)
+        image = _read(path, size)
         if image.shape != first.shape:
             raise InputError(
                 f"expected images like {paths[0].name}, {_describe(first)}; "
-                f"got {path.name}, {_describe(image)}: crop or convert it"
+                f"got {path.name}, {_describe(image)}: convert it, or set data.size"
             )
         images[place] = image
     return channels_first(images)
@@ -45,16 +47,24 @@ def channels_first(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, size: int) -> np.ndarray:
     """One image, (H, W) or (H, W, 3)."""
     try:
         with Image.open(path) as image:
             if image.mode not in READ_AS or "transparency" in image.info:
                 kind = f"{image.mode} with transparency" if image.mode in READ_AS else image.mode
                 raise InputError(f"expected 8-bit grey or RGB images; got {path.name}, which is {kind}: convert it")
-            return np.asarray(image.convert(READ_AS[image.mode]))
+            read = image.convert(READ_AS[image.mode])
+            return np.asarray(_squared(read, size) if size else read)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # the last is Pillow's for a broken chunk
-        raise InputError(f"expected a PNG image; got {path.name}, which cannot be read ({error})") from None
+        raise InputError(f"expected a PNG or JPEG image; got {path.name}, which cannot be read ({error})") from None
+
+
+def _squared(image: Image.Image, size: int) -> Image.Image:
+    """The middle square of an image as ``size`` x ``size`` pixels."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.resize((size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side))
 
 
 def _describe(image: np.ndarray) -> str:

@@ -26,19 +26,21 @@ LABELS = {
 }
 
 
-def read(path: str | Path) -> Parts:
+def read(path: str | Path, size: int = 0) -> Parts:
     """The parts of a file or a folder, (N, *event) with channels first; without splits all is ``train``.
+
+    ``size`` is what images of a folder are brought to, 0 for that of the files.
 
     Raises `InputError` for what does not exist, an unknown ending, and content that it does not fit.
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        return {"train": Part(read_images(place))}
+        return {"train": Part(read_images(place, size))}
     if not place.is_file():
         raise InputError(f"expected a file or a folder; got {str(path)!r}, which does not exist: check the path")
     readers = {".npz": _read_npz, ".npy": _read_npy, ".csv": read_table, ".tsv": read_table}
     if place.suffix.lower() not in readers:
-        raise InputError(f"expected .npz, .npy, .csv, .tsv or a folder of .png; got {place.name!r}: convert it")
+        raise InputError(f"expected .npz, .npy, .csv, .tsv or a folder of .png or .jpg; got {place.name!r}: convert it")
     return readers[place.suffix.lower()](place)
 
 

@@ -2,9 +2,11 @@
 
 from flowvae.distributions.base import Family, Noise, rsample_and_log_prob
 from flowvae.distributions.bernoulli import Bernoulli
+from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
+from flowvae.distributions.logistic import DiscretisedLogistic, MixtureOfLogistics
 from flowvae.distributions.product import product
 from flowvae.distributions.sequence import SequenceDistribution
 from flowvae.distributions.step import StepDensity
@@ -12,10 +14,13 @@ from flowvae.nn import in_full_precision
 
 __all__ = [
     "Bernoulli",
+    "ContinuousBernoulli",
     "DiagonalNormal",
+    "DiscretisedLogistic",
     "Family",
     "FlowDistribution",
     "FullNormal",
+    "MixtureOfLogistics",
     "Noise",
     "SequenceDistribution",
     "StepDensity",

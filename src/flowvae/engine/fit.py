@@ -135,4 +135,4 @@ def require_fit(model: VAE, data: Data) -> None:
         )
     if (accepts := getattr(model.likelihood, "accepts", None)) is not None:
         name = model.spec["likelihood"]["name"] if model.spec else type(model.likelihood).__name__
-        require_support(data, name, accepts)
+        require_support(data, name, accepts, getattr(model.likelihood, "levels", None))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from flowvae.data import Split
+from flowvae.distributions.logistic import bits_per_dimension
 from flowvae.evaluation.passing import Compile, Progress, one_pass
 from flowvae.evaluation.result import Evaluation, PerDatum
 from flowvae.model import VAE
@@ -53,8 +54,7 @@ def evaluate(
     """
     found = one_pass(model, split, samples, seed, memory, progress, compile)
     elbo, log_likelihood, rate = (float(values.mean()) for values in (found.elbo, found.log_px_hat, found.kl.sum(0)))
-    accepts = getattr(model.likelihood, "accepts", ("binary",))
-    dimensions = math.prod(split.event_shape)
+    accepts = getattr(model.likelihood, "accepts", ())
     per_dimension = [code.kl_per_dimension for code in found.codes]
     return Evaluation(
         elbo=elbo,
@@ -68,7 +68,7 @@ def evaluate(
         kl=found.kl.mean(1).tolist(),
         kl_per_dimension=[[] if kl is None else kl.flatten().tolist() for kl in per_dimension],
         active_units=[code.active_units for code in found.codes],
-        bits_per_dim=None if {"binary", "sequence"} & set(accepts) else -log_likelihood / (dimensions * math.log(2)),
+        bits_per_dim=bits_per_dimension(log_likelihood, split.event_shape) if accepts == ("levels",) else None,
         samples=samples,
         seed=seed,
         binarise=split.binarise,

@@ -44,7 +44,7 @@ class Evaluation:
     active_units: list[int]
     """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01."""
     bits_per_dim: float | None
-    """-log_likelihood / (D log 2); None for sequences, and for data that are bits or are scored as if they were."""
+    """-log_likelihood / (D log 2), of a probability of bytes or other levels; None for bits, and for densities."""
     samples: int
     seed: int
     binarise: str

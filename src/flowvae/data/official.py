@@ -1,0 +1,29 @@
+"""Official files of a data set: found on the disk by their checksum, or downloaded once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowvae.data.fetch import cache_home, checksum, fetch
+from flowvae.errors import InputError
+
+
+def official(name: str, folder: str, digest: str | None, urls: Sequence[str], dir: str) -> bytes:
+    """The bytes of the file ``name``: from ``dir`` or its ``folder``, else from the cache, else from ``urls``.
+
+    ``digest`` is its SHA-256, its MD5 where no other is known, or None where the caller looks at the content. Raises
+    `InputError` where ``dir`` has no such file, or the download fails.
+    """
+    home = Path(dir).expanduser() if dir else cache_home()
+    found = [path for path in (home / name, home / folder / name) if path.is_file()]
+    for path in found:
+        content = path.read_bytes()
+        if digest is None or checksum(content, digest) == digest:
+            return content
+    if dir:
+        got = f"{found[0]} with another checksum" if found else "no such file"
+        raise InputError(
+            f"expected the official {name} in {dir!r} or its {folder}/; got {got}: "
+            "check data.dir, or leave it out to download"
+        )
+    remedy = "name a folder that has the file as data.dir"
+    return fetch(urls, cache_home() / folder / name, digest, remedy=remedy).read_bytes()
