@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowvae import InputError, build_model, registry
-from flowvae.distributions import FlowDistribution, rsample_and_log_prob, standard_normal
+from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
 
@@ -86,7 +86,7 @@ class Rig:
     """A component and how to run it: ``run(*inputs)`` maps inputs ``(*batch, *event)`` to outputs with that batch.
 
     ``shared`` tells the input that has batch (B,) where the others have (S, B). A component that makes a density has
-    ``q``, from all inputs but the last, which is then its noise.
+    ``q``, from all inputs but the last, which is then its noise, or for a prior the point that it scores.
     """
 
     component: Any
@@ -112,7 +112,11 @@ class Case:
         return f"{self.kind} {_sentence(self.spec)} {self.shapes}"
 
     def build(self) -> Any:
-        return registry.build(self.kind, self.spec, *self.shapes)
+        component = registry.build(self.kind, self.spec, *self.shapes)
+        if hasattr(component, "bind"):  # a prior that wants the posterior of its group
+            family = registry.build("family", "diagonal", self.shapes[0])
+            component.bind(lambda h, p: family(h), family.size)
+        return component
 
     def rig(self, component: Any = None) -> Rig:
         """``component``, or a new one in float64, moved off its start, where symmetry could hide a fault."""
@@ -146,9 +150,9 @@ def _sentence(spec: dict[str, Any]) -> str:
 
 
 def drawn(q: Distribution, eps: Tensor) -> tuple[Tensor, Tensor]:
-    """z and log q(z) of the noise eps, the distribution expanded to its batch."""
+    """z and log q(z) of the noise eps, the distribution expanded to its batch; of its own noise where it has that."""
     q = q.expand(eps.shape[: eps.ndim - len(q.event_shape)])
-    return rsample_and_log_prob(q, lambda shape: eps)
+    return sample_and_log_prob(q) if isinstance(q, Sampled) else rsample_and_log_prob(q, lambda shape: eps)
 
 
 def _density(component: Any, events: tuple[tuple[int, ...], ...], q: Callable[..., Distribution]) -> Rig:
@@ -171,7 +175,7 @@ def _family(case: Case, family: Any) -> Rig:
 
 def _prior(case: Case, prior: Any) -> Rig:
     event, context = case.shapes
-    return _density(prior, ((context,), event), prior)
+    return Rig(prior, ((context,), event), lambda c, z: (prior(c).log_prob(z),), shared=0, q=prior)
 
 
 def _posterior(case: Case, posterior: Any) -> Rig:
@@ -294,6 +298,8 @@ def _accepts(case: Case) -> bool:
 COMPONENTS = [case for kind in WIRING for case in cases(kind)]
 MODULES = [case for case in COMPONENTS if case.kind != "family"]
 DENSITIES = [case for case in COMPONENTS if case.kind in ("flow", "family", "prior", "posterior")]
+DRAWN = [case for case in DENSITIES if case.kind != "prior"]
+"""The densities that training draws from, where priors are only scored: pushforwards of noise, with gradients."""
 PLANE = [case for case in DENSITIES if _dim(case) in (1, 2)]
 HARD = ("score", "straight-through")
 SEEING = [case for case in MODULES if _dim(case) != 1 and case.spec.get("gates", {}).get("name") not in HARD]

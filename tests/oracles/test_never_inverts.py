@@ -48,6 +48,14 @@ def test_training_never_inverts(tables: dict, name: str, inversions: list[str]) 
     assert inversions == []
 
 
+@pytest.mark.parametrize("name", registry.names("flow"))
+def test_training_a_flow_prior_never_inverts(name: str, inversions: list[str]) -> None:
+    """A prior scores the points that the posterior draws: it runs its flow from them to the noise."""
+    tables = {"latents": {"dim": 2, "prior": {"name": "flow", "flow": name}}}
+    model(tables)(torch.ones(3, 4).double()).log_w.sum().backward()
+    assert inversions == []
+
+
 @flowed
 def test_generating_encoding_and_reconstructing_never_invert(tables: dict, inversions: list[str]) -> None:
     vae, x = model(tables), torch.ones(3, 4).double()

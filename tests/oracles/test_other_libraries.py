@@ -1,6 +1,7 @@
 """The same weights in zuko and in nflows give the same outputs, inverses and log-determinants."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import AffineTransform, ComposeTransform, IndependentTransform
 from torch.nn.functional import elu, softplus
 from torch.testing import assert_close
+from zuko.distributions import DiagNormal, NormalizingFlow
 from zuko.nn import MaskedMLP
 from zuko.transforms import AutoregressiveTransform
 
@@ -63,13 +65,8 @@ def test_made_is_zukos_masked_mlp(context: int, reverse: bool) -> None:
     assert_close(torch.cat(ours(x, h if context else None), -1), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("update", ["gated", "affine", "constant-sigma"])
-@pytest.mark.parametrize("context", [0, CONTEXT])
-def test_iaf_is_zukos_autoregressive_transform(context: int, update: str) -> None:
-    """Three steps, reversed in turn: points, inverses and log-determinants."""
-    options = {"steps": 3, "width": WIDTH, "update": update, "gate_bias": 1.5}
-    flow = generic(registry.build("flow", {"name": "iaf"} | options, (DIM,), context))
-    x, h = torch.randn(7, DIM).double(), torch.randn(7, CONTEXT).double()
+def zukos_transform(flow: nn.Module, h: Tensor | None, update: str) -> ComposeTransform:
+    """The steps of our IAF by zuko's autoregressive transform, with our weights."""
     nets = [zukos(net, t % 2 == 1) for t, net in enumerate(flow.nets)]
 
     def affine(m: Tensor, s: Tensor | None = None) -> AffineTransform:
@@ -80,15 +77,37 @@ def test_iaf_is_zukos_autoregressive_transform(context: int, update: str) -> Non
         return AffineTransform(m, torch.exp(5 * torch.tanh(s / 5)))
 
     def given(net: MaskedMLP) -> AutoregressiveTransform:
-        inputs = (lambda z: torch.cat([h.expand(len(z), -1), z], -1)) if context else (lambda z: z)
+        inputs = (lambda z: z) if h is None else (lambda z: torch.cat([h.expand(len(z), -1), z], -1))
         return AutoregressiveTransform(lambda z: IndependentTransform(affine(*net(inputs(z)).split(DIM, -1)), 1), DIM)
 
-    theirs = ComposeTransform([given(net) for net in nets])
-    ours = flow(h if context else None)
+    return ComposeTransform([given(net) for net in nets])
+
+
+def iaf(update: str) -> dict[str, Any]:
+    return {"name": "iaf", "steps": 3, "width": WIDTH, "update": update, "gate_bias": 1.5}
+
+
+@pytest.mark.parametrize("update", ["gated", "affine", "constant-sigma"])
+@pytest.mark.parametrize("context", [0, CONTEXT])
+def test_iaf_is_zukos_autoregressive_transform(context: int, update: str) -> None:
+    """Three steps, reversed in turn: points, inverses and log-determinants."""
+    flow = generic(registry.build("flow", iaf(update), (DIM,), context))
+    x, h = torch.randn(7, DIM).double(), torch.randn(7, CONTEXT).double() if context else None
+    ours, theirs = flow(h), zukos_transform(flow, h, update)
     y, ladj = ours.call_and_ladj(x)
     assert_close(y, theirs(x), rtol=1e-10, atol=1e-10)
     assert_close(ladj, theirs.log_abs_det_jacobian(x, y), rtol=1e-10, atol=1e-10)
     assert_close(ours.inv(y), theirs.inv(y), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("context", [0, CONTEXT])
+def test_a_flow_prior_is_zukos_masked_autoregressive_flow(context: int) -> None:
+    """zuko's transforms run from points to noise, and so does the flow of a prior: the same net, the same density."""
+    prior = generic(registry.build("prior", {"name": "flow", "flow": iaf("affine")}, (DIM,), context))
+    z, c = torch.randn(7, DIM).double(), torch.randn(7, context).double()
+    base = DiagNormal(torch.zeros(DIM).double(), torch.ones(DIM).double())
+    theirs = NormalizingFlow(zukos_transform(prior.flow, c if context else None, "affine"), base)
+    assert_close(prior(c).log_prob(z), theirs.log_prob(z), rtol=1e-10, atol=1e-10)
 
 
 @dataclass(frozen=True)

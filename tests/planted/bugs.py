@@ -25,6 +25,7 @@ from flowvae.distributions import (
     DiscretisedLogistic,
     FlowDistribution,
     FullNormal,
+    Mixture,
     MixtureOfLogistics,
     SequenceDistribution,
     StepDensity,
@@ -43,6 +44,9 @@ from flowvae.model import VAE, Trace
 from flowvae.nn import MADE, incremental
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed
+from flowvae.priors.flow import FlowPrior
+from flowvae.priors.mixture import MixturePrior
+from flowvae.priors.vamp import Vamp
 from flowvae.transforms import (
     Affine,
     Autoregressive,
@@ -66,6 +70,7 @@ from tests.oracles import (
     test_never_inverts,
     test_objectives,
     test_other_libraries,
+    test_priors,
     test_registry,
     test_sequences,
     test_spline,
@@ -285,6 +290,39 @@ def without_constant(self: DiagonalNormal, value: Tensor) -> Tensor:
     return -(0.5 * eps.square() + self.log_scale).sum(-1)
 
 
+def deaf_to_temperature(
+    self: Mixture, shape: torch.Size, temperature: float = 1.0, right: Any = Mixture.draw
+) -> Tensor:
+    return right(self, shape)
+
+
+def choices_have_a_temperature(
+    self: Mixture, shape: torch.Size, temperature: float = 1.0, right: Any = Mixture.draw
+) -> Tensor:
+    sharper = (self.log_weights / max(temperature, 1e-3)).log_softmax(-1)
+    return right(Mixture(sharper, self.components), shape, temperature)
+
+
+def a_component_for_each_coordinate(
+    self: Mixture, shape: torch.Size, temperature: float = 1.0, right: Any = Mixture.draw
+) -> Tensor:
+    return torch.cat([right(self, shape, temperature)[..., i, None] for i in range(*self.event_shape)], -1)
+
+
+def unnormalised(self: MixturePrior, c: Tensor, right: Any = MixturePrior.forward) -> Mixture:
+    p = right(self, c)
+    return Mixture(p.log_weights + 0.1, p.components)
+
+
+def run_from_the_noise(self: FlowPrior, c: Tensor) -> FlowDistribution:
+    return FlowDistribution(self.base(c), self.flow(c if self.flow.context else None))
+
+
+def adopts_the_posterior(self: Vamp, posterior: Any, features: int, right: Any = Vamp.bind) -> None:
+    right(self, posterior, features)
+    self.adopted = posterior
+
+
 def covariance_for_factor(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tensor]:
     z = self.loc + (self.scale_tril.mT * eps[..., None, :]).sum(-1)
     return z, -0.5 * eps.square().sum(-1) - self.log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
@@ -493,6 +531,7 @@ def not_truncated(self: UnitFeature, phi: Tensor, x: Tensor) -> Tensor:
 # --- the list --------------------------------------------------------------------------------------------------------
 
 flow_ladj = test_flows.test_log_determinant_is_that_of_the_jacobian
+moments = test_priors.test_the_moments_of_a_mixture_at_a_temperature
 inverse_by_definition = test_inversion.test_it_is_what_solving_for_each_coordinate_in_turn_gives
 flow_inverse = test_flows.test_the_inverse_undoes_the_map_and_the_map_the_inverse
 draw_is_scored = test_densities.test_a_draw_is_scored_as_any_point
@@ -737,6 +776,30 @@ BUGS = [
         noise_where_it_was_made,
         partial(test_latents.test_generation_follows_the_model_to_its_device, FLAT),
         (RuntimeError,),
+    ),
+    Bug("temperature does nothing to a mixture", Mixture, "draw", deaf_to_temperature, partial(moments, 0.5)),
+    Bug("temperature sharpens weights", Mixture, "draw", choices_have_a_temperature, partial(moments, 0.5)),
+    Bug("each coordinate has its component", Mixture, "draw", a_component_for_each_coordinate, partial(moments, 1.0)),
+    Bug(
+        "the weights of a mixture do not add up to 1",
+        MixturePrior,
+        "forward",
+        unnormalised,
+        partial(test_densities.test_the_density_integrates_to_one, case("prior", "mixture", (2,), 0)),
+    ),
+    Bug(
+        "a flow prior runs from the noise to points",
+        FlowPrior,
+        "forward",
+        run_from_the_noise,
+        partial(spied, test_never_inverts.test_training_a_flow_prior_never_inverts, "iaf"),
+    ),
+    Bug(
+        "a prior adopts the posterior's parameters",
+        Vamp,
+        "bind",
+        adopts_the_posterior,
+        test_priors.test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it,
     ),
     Bug(
         "the likelihood saturates",

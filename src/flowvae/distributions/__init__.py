@@ -1,18 +1,21 @@
 """Distributions with the noise in the open, and the families that make them from parameters."""
 
-from flowvae.distributions.base import Family, Noise, rsample_and_log_prob
+from flowvae.distributions.ancestral import Ancestral
+from flowvae.distributions.base import Family, Noise, Sampled, rsample_and_log_prob, sample_and_log_prob
 from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
 from flowvae.distributions.logistic import DiscretisedLogistic, MixtureOfLogistics
+from flowvae.distributions.mixture import Mixture
 from flowvae.distributions.product import product
 from flowvae.distributions.sequence import SequenceDistribution
 from flowvae.distributions.step import StepDensity
 from flowvae.nn import in_full_precision
 
 __all__ = [
+    "Ancestral",
     "Bernoulli",
     "ContinuousBernoulli",
     "DiagonalNormal",
@@ -20,12 +23,15 @@ __all__ = [
     "Family",
     "FlowDistribution",
     "FullNormal",
+    "Mixture",
     "MixtureOfLogistics",
     "Noise",
+    "Sampled",
     "SequenceDistribution",
     "StepDensity",
     "in_full_precision",
     "product",
     "rsample_and_log_prob",
+    "sample_and_log_prob",
     "standard_normal",
 ]

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from flowvae.errors import InputError
+
 Shape = torch.Size | list[int] | tuple[int, ...]
 NO_SHAPE = torch.Size()
 
@@ -46,6 +48,24 @@ class Reparameterised(Distribution, ABC):
         return torch.randn(shape, dtype=self.like.dtype, device=self.like.device)
 
 
+class Sampled(Distribution, ABC):
+    """A distribution over vectors that draws for itself, because it makes choices that no noise decides smoothly.
+
+    Draws carry no gradient; the density does. ``draw(shape, temperature)`` gives z ``(*shape, D)``, the batch being the
+    end of ``shape``.
+    """
+
+    has_rsample = False
+
+    @abstractmethod
+    def draw(self, shape: torch.Size, temperature: float = 1.0) -> Tensor:
+        """Draws of z, choices made as they are, and the noise that follows them scaled by ``temperature``."""
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
+        return self.draw(torch.Size(sample_shape) + self.batch_shape)
+
+
 def rsample_and_log_prob(q: Distribution, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
     """A reparameterised draw z ~ q and log q(z), in one pass; any torch distribution works.
 
@@ -56,6 +76,22 @@ def rsample_and_log_prob(q: Distribution, noise: Noise | None = None) -> tuple[T
         return q.rsample_and_log_prob(noise)
     z = q.rsample()
     return z, q.log_prob(z)
+
+
+def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+    """A draw z from p with its noise scaled by ``temperature``, and log p(z), the density of p as it is.
+
+    ``noise`` is as for `rsample_and_log_prob`. Raises `InputError` for a temperature other than 1 where p does not say
+    what that means.
+    """
+    if isinstance(p, Sampled):
+        z = p.draw(p.batch_shape, temperature)
+        return z, p.log_prob(z)
+    if temperature == 1:
+        return rsample_and_log_prob(p, noise)
+    if isinstance(p, Reparameterised):
+        return p.rsample_and_log_prob(lambda shape: temperature * (noise or torch.randn)(shape))
+    raise InputError(f"expected temperature = 1; got {temperature}: a {type(p).__name__} has none")
 
 
 class Family(ABC):

@@ -87,3 +87,9 @@ class Latents(nn.Module, ABC):
     def settled(self, generator: torch.Generator) -> AbstractContextManager[None]:
         """Inside, a random structure is one of those that are possible, drawn by ``generator``."""
         return nullcontext()
+
+
+def bind(prior: nn.Module, posterior: nn.Module, features: int) -> None:
+    """Give a group's posterior, which takes ``features`` features, to its prior if that has a method ``bind``."""
+    if callable(take := getattr(prior, "bind", None)):
+        take(posterior, features)

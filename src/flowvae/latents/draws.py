@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from flowvae.distributions import rsample_and_log_prob
+from flowvae.distributions import rsample_and_log_prob, sample_and_log_prob
 from flowvae.latents.base import Latent
 
 
@@ -35,12 +35,8 @@ class FromPrior:
     noise: Callable[[int, torch.Size], Tensor] | None = None
 
     def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
-        own = self.temperature == 1 and self.noise is None
-        z, log_p = rsample_and_log_prob(p, None if own else partial(self._noise, n))
+        z, log_p = sample_and_log_prob(p, self.temperature, partial(self.noise, n) if self.noise else None)
         return Latent(z, log_p, log_p, p, p)
-
-    def _noise(self, n: int, shape: torch.Size) -> Tensor:
-        return self.temperature * (self.noise(n, shape) if self.noise else torch.randn(shape))
 
 
 @dataclass(frozen=True)

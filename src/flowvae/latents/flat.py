@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowvae import registry
-from flowvae.latents.base import Draw, Latent, Latents
+from flowvae.latents.base import Draw, Latent, Latents, bind
 from flowvae.registry import Count, Kind, Spec, register
 
 
@@ -29,6 +29,7 @@ class Flat(Latents):
         self.out_shape = (dim,)
         self.prior = registry.build("prior", prior, (dim,), 0)
         self.posterior = registry.build("posterior", posterior, features, (dim,))
+        bind(self.prior, self.posterior, features)
 
     def walk(self, draw: Draw, h: Tensor | None, batch: torch.Size) -> tuple[Tensor, tuple[Latent, ...]]:
         p = self.prior(self.no_parents(batch))

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from flowvae import registry
 from flowvae.errors import InputError
-from flowvae.latents.base import Draw, Latent, Latents
+from flowvae.latents.base import Draw, Latent, Latents, bind
 from flowvae.latents.gating import Gates, LearnedGates
 from flowvae.posteriors import Flowed
 from flowvae.registry import Count, Kind, NonNegative, Spec, register
@@ -81,6 +81,8 @@ class Graph(Latents):
         self.posteriors = nn.ModuleList(registry.build("posterior", posterior, features, (dim,)) for _ in self.order)
         if shared_flow:
             _share_flow(self.posteriors)
+        for own, posterior_of in zip(self.priors, self.posteriors, strict=True):
+            bind(own, posterior_of, features)
 
     def walk(self, draw: Draw, h: Tensor | None, batch: torch.Size) -> tuple[Tensor, tuple[Latent, ...]]:
         own = self.gates(batch).split([len(parents) for parents in self.parents], -1)
