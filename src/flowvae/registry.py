@@ -27,7 +27,7 @@ M = TypeVar("M", bound=BaseModel)
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 NonNegative = Annotated[int, Field(ge=0, strict=True)]
-Levels = Annotated[int, Field(ge=2, strict=True)]
+Several = Annotated[int, Field(ge=2, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]

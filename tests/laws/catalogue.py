@@ -23,12 +23,15 @@ SMALL = {
     "nodes": 3,
     "levels": 3,
     "components": 2,
+    "channels": 2,
+    "features": 6,
 }
 """Sizes in the laws, which hold at any size."""
 
 FEATURES = 5
 DIMS = (1, 2, 16)
 EVENTS = ((3,), (1, 2, 2))
+IMAGE = (2, 4, 4)
 STEPS = Schema(
     3,
     [
@@ -265,8 +268,8 @@ SHAPES: dict[str, list[tuple[Any, ...]]] = {
     "prior": [((dim,), context) for dim in DIMS for context in (0, 3)],
     "posterior": [(FEATURES, (dim,)) for dim in DIMS],
     "likelihood": [((3,), event) for event in (*EVENTS, STEPS)],
-    "encoder": [(event,) for event in (*EVENTS, STEPS)],
-    "decoder": [((3,), event) for event in EVENTS],
+    "encoder": [(event,) for event in (*EVENTS, IMAGE, STEPS)],
+    "decoder": [((3,), event) for event in (*EVENTS, IMAGE)],
     "recurrence": [((3,), 2)],
     "latents": [(FEATURES,)],
 }

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from flowvae.distributions import DiscretisedLogistic
 from flowvae.likelihoods.base import Located, Scale
-from flowvae.registry import Kind, Levels, Spec, register
+from flowvae.registry import Kind, Several, Spec, register
 
 
 @register("likelihood", "discretised_logistic")
@@ -29,7 +29,7 @@ class DiscretisedLogisticLikelihood(Located):
         *,
         decoder: Annotated[Spec, Kind("decoder")] = "mlp",
         scale: Scale = "global",
-        levels: Levels = 256,
+        levels: Several = 256,
     ):
         super().__init__(in_shape, event_shape, decoder, scale, start_scale=0.1)
         self.levels = levels

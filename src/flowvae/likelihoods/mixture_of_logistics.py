@@ -8,7 +8,7 @@ from torch import Tensor
 from flowvae.distributions import DiscretisedLogistic, MixtureOfLogistics
 from flowvae.distributions.diagonal import positive
 from flowvae.likelihoods.base import Decoded
-from flowvae.registry import Count, Kind, Levels, Spec, register
+from flowvae.registry import Count, Kind, Several, Spec, register
 
 START = 0.1
 """The scale of every component at s = 0."""
@@ -33,7 +33,7 @@ class MixtureOfLogisticsLikelihood(Decoded):
         *,
         decoder: Annotated[Spec, Kind("decoder")] = "mlp",
         components: Count = 5,
-        levels: Levels = 256,
+        levels: Several = 256,
     ):
         super().__init__(in_shape, event_shape, decoder, parts=3 * components)
         self.components, self.levels = components, levels

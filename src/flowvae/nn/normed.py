@@ -1,0 +1,98 @@
+"""Weight-normalised layers, linear and convolutional, that can start from data."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, linear
+
+
+class Normed(nn.Module):
+    """y_o = g_o <v_o, x> / |v_o| + b_o: length and direction of every weight vector apart.
+
+    `start_from` sets g and b by a batch, so that every output has mean 0 and standard deviation ``spread`` on it. Until
+    then g = |v|, and the layer is what it would be without normalisation.
+
+    Reference: Salimans and Kingma (2016), arXiv:1602.07868.
+    """
+
+    spread: float
+    axis = 0
+    """The dimension of the weight that counts the outputs."""
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, spread: float = 1.0):
+        super().__init__()
+        assert layer.bias is not None
+        self.spread = spread
+        self.direction, self.bias = layer.weight, layer.bias
+        self.gain = nn.Parameter(torch.ones_like(layer.bias))
+        with torch.no_grad():
+            self.gain.copy_(self._length().flatten())
+
+    def weight(self) -> Tensor:
+        """g v / |v|."""
+        return self.direction * (self.gain.reshape(self._length().shape) / self._length())
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer with another weight, without its bias."""
+        return linear(x, weight)
+
+    @property
+    def ones(self) -> tuple[int, ...]:
+        """What stands behind the outputs of one datum in a shape."""
+        return ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.apply_weight(x, self.weight()) + self.bias.reshape(-1, *self.ones)
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor) -> None:
+        """Set g and b so that the outputs of the batch x have mean 0 and standard deviation ``spread``."""
+        y = self.apply_weight(x, self.direction / self._length()).flatten(0, -2 - len(self.ones))
+        over = [dim for dim in range(y.ndim) if dim != 1]
+        spread, mean = torch.std_mean(y, over, correction=0)
+        gain = self.spread / spread.clamp(min=1e-6)
+        self.gain.copy_(gain)
+        self.bias.copy_(-mean * gain)
+
+    def _length(self) -> Tensor:
+        over = [dim for dim in range(self.direction.ndim) if dim != self.axis]
+        return (self.direction.square().sum(over, keepdim=True) + 1e-12).sqrt()
+
+
+class NormedLinear(Normed):
+    """A weight-normalised linear layer, ``(*, features)`` to ``(*, out)``."""
+
+    def __init__(self, features: int, out: int, spread: float = 1.0):
+        super().__init__(nn.Linear(features, out), spread)
+
+
+class NormedConv(Normed):
+    """A weight-normalised convolution that keeps the size of maps ``(N, C, H, W)``, or divides it by ``stride``."""
+
+    def __init__(self, channels: int, out: int, kernel: int = 3, stride: int = 1, spread: float = 1.0):
+        super().__init__(nn.Conv2d(channels, out, kernel), spread)
+        self.stride, self.padding = stride, kernel // 2
+
+    @property
+    def ones(self) -> tuple[int, ...]:
+        return (1, 1)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        return conv2d(x, weight, stride=self.stride, padding=self.padding)
+
+
+class NormedTranspose(Normed):
+    """A weight-normalised transposed convolution of stride 2: maps ``(N, C, H, W)`` to ``size``, 2 H or 2 H - 1 high."""
+
+    axis = 1
+
+    def __init__(self, channels: int, out: int, size: tuple[int, int], kernel: int = 3, spread: float = 1.0):
+        super().__init__(nn.ConvTranspose2d(channels, out, kernel), spread)
+        self.padding = kernel // 2
+        self.extra = tuple((length + 1) % 2 for length in size)
+
+    @property
+    def ones(self) -> tuple[int, ...]:
+        return (1, 1)
+
+    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        return conv_transpose2d(x, weight, stride=2, padding=self.padding, output_padding=self.extra)

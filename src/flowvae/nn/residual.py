@@ -1,0 +1,66 @@
+"""Residual blocks over maps, of the same, half or twice the size."""
+
+from torch import Tensor, nn
+from torch.nn.functional import elu
+
+from flowvae.errors import InputError
+from flowvae.nn.normed import NormedConv, NormedTranspose
+
+
+class OverMaps(nn.Sequential):
+    """Layers over maps ``(N, C, H, W)``, run over any number of leading dimensions ``(*, C, H, W)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x.reshape(-1, *x.shape[-3:]))
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+class Residual(nn.Module):
+    """y = shortcut(x) + conv(elu(change(elu(x)))): ``change`` may change size and channels, and then so does shortcut.
+
+    Without one, shortcut is the identity. Reference: He, Zhang, Ren, Sun (2016), arXiv:1603.05027.
+    """
+
+    def __init__(self, change: nn.Module, conv: nn.Module, shortcut: nn.Module | None = None):
+        super().__init__()
+        self.change, self.conv = change, conv
+        self.shortcut = shortcut if shortcut is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.conv(elu(self.change(elu(x))))
+
+
+def same(channels: int) -> Residual:
+    """A block that keeps size and channels."""
+    return Residual(NormedConv(channels, channels), NormedConv(channels, channels))
+
+
+def half(channels: int, out: int) -> Residual:
+    """A block to maps of half the size, rounded up."""
+    return Residual(NormedConv(channels, out, stride=2), NormedConv(out, out), NormedConv(channels, out, 1, stride=2))
+
+
+def double(channels: int, out: int, size: tuple[int, int], nearest: bool = False) -> Residual:
+    """A block to maps of ``size``, which halves to that of its input: by transposed convolutions, or by repetition."""
+
+    def grown(kernel: int) -> nn.Module:
+        if nearest:
+            return nn.Sequential(nn.Upsample(size, mode="nearest"), NormedConv(channels, out, kernel))
+        return NormedTranspose(channels, out, size, kernel)
+
+    return Residual(grown(3), NormedConv(out, out), grown(1))
+
+
+def halved(size: tuple[int, int]) -> tuple[int, int]:
+    """The size that maps of ``size`` have after a block that halves them."""
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def require_images(shape: tuple[int, ...], part: str, divisor: int = 4) -> tuple[int, tuple[int, int]]:
+    """C and (H, W) of the shape of images; `InputError` for another, or a size that ``divisor`` does not divide."""
+    if len(shape) != 3 or shape[1] % divisor or shape[2] % divisor:
+        raise InputError(
+            f"expected images (C, H, W) with H and W divisible by {divisor}; got {tuple(shape)}: "
+            f"resize them, or use {part}.name = 'mlp'"
+        )
+    return shape[0], (shape[1], shape[2])
