@@ -55,6 +55,7 @@ def entry(kind, name):
         "```",
         "",
     ]
+    lines += [f"Cost of {act}: {words}.\n" for act, words in registry.cost(kind, name).items()]
     options = registry.options(kind, name)
     if options:
         lines += ["| option | type | default |", "|---|---|---|"]

@@ -110,6 +110,12 @@ def describe(kind: str, name: str) -> str:
     return inspect.getdoc(component(kind, name)) or ""
 
 
+def cost(kind: str, name: str) -> dict[str, str]:
+    """What a component says of its cost, by what is done with it: flows do."""
+    stated = getattr(component(kind, name), "cost", None)
+    return stated._asdict() if stated else {}
+
+
 def options(kind: str, name: str) -> list[Option]:
     """The options of a component, in the order of its signature."""
     found = []

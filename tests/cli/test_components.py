@@ -32,6 +32,8 @@ def test_list_names_everything_there_is(command: Command) -> None:
 def test_show_prints_documentation_and_options(command: Command) -> None:
     shown = command("show", "iaf").stdout
     assert registry.describe("flow", "iaf") in shown
+    for act, words in registry.cost("flow", "iaf").items():
+        assert f"  {act}  {words}\n" in shown
     table = {line.split()[0]: line for line in shown.partition("\noptions\n")[2].splitlines()}
     assert list(table) == [option.name for option in registry.options("flow", "iaf")]
     assert table["steps"].split()[1:] == ["int", ">=", "1", "4"]

@@ -3,6 +3,7 @@
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -167,7 +168,9 @@ def _flow(case: Case, flow: Any) -> Rig:
 
     def q(h: Tensor | None = None) -> Distribution:
         batch = () if h is None else h.shape[:-1]
-        return FlowDistribution(standard_normal(next(flow.parameters()).new_zeros(*batch, *event)), flow(h))
+        like = next(chain(flow.parameters(), flow.buffers()))  # a permutation has no parameters
+        dtype = like.dtype if like.is_floating_point() else torch.float64
+        return FlowDistribution(standard_normal(like.new_zeros(*batch, *event, dtype=dtype)), flow(h))
 
     return _density(flow, ((context,), event) if context else (event,), q)
 

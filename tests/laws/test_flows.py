@@ -53,6 +53,21 @@ def test_the_ways_to_ask_agree(case: Case) -> None:
 
 
 @flows
+def test_gradients_of_the_way_back_are_exact(case: Case) -> None:
+    """f(f^-1(y)) = y whatever the parameters are: gradient 1 with respect to y, and 0 with respect to all else."""
+    torch.manual_seed(3)
+    (event, context), flow = case.shapes, generic(case.build())
+    h = torch.randn(3, context, dtype=torch.float64, requires_grad=True) if context else None
+    y = flow(h)(torch.randn(3, *event, dtype=torch.float64)).detach().requires_grad_()
+    weights = torch.rand(3, *event, dtype=torch.float64)
+    (weights * flow(h)(flow(h).inv(y))).sum().backward()
+    assert_close(y.grad, weights, rtol=1e-6, atol=1e-6)
+    for other in (*flow.parameters(), *([] if h is None else [h])):
+        if other.grad is not None:
+            assert_close(other.grad, torch.zeros_like(other), rtol=0, atol=1e-6)
+
+
+@flows
 def test_contexts_broadcast_against_points(case: Case) -> None:
     """Contexts (B,) with points (S, B), contexts (S, B) with points (B,), and one point under many contexts."""
     f, x = transform(case, 3)

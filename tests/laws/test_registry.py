@@ -18,6 +18,13 @@ def test_it_is_named_and_described(kind: str, name: str) -> None:
     assert len(registry.describe(kind, name)) > 20
 
 
+@pytest.mark.parametrize("name", registry.names("flow"))
+def test_a_flow_states_its_cost(name: str) -> None:
+    cost = registry.cost("flow", name)
+    assert list(cost) == ["drawing", "scoring"]
+    assert all("pass" in words for words in cost.values())
+
+
 @named
 def test_its_options_are_keywords_with_defaults_that_are_valid(kind: str, name: str) -> None:
     for option in registry.options(kind, name):

@@ -6,15 +6,29 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+)
 from torch.testing import assert_close
 
 from flowvae import registry
-from flowvae.distributions import DiagonalNormal, FullNormal, product, rsample_and_log_prob, standard_normal
+from flowvae.distributions import (
+    DiagonalNormal,
+    FullNormal,
+    LowRankNormal,
+    product,
+    rsample_and_log_prob,
+    standard_normal,
+)
 from flowvae.distributions.diagonal import kl_per_dimension, positive
 
 DIM = 4
-Make = Callable[..., DiagonalNormal | FullNormal]
+Make = Callable[..., DiagonalNormal | FullNormal | LowRankNormal]
 
 
 def normal(*batch: int) -> DiagonalNormal:
@@ -27,15 +41,23 @@ def full(*batch: int) -> FullNormal:
     return FullNormal(torch.randn(*batch, DIM, dtype=torch.float64), scale + torch.diag_embed(normal(*batch).stddev))
 
 
+def low_rank(*batch: int) -> LowRankNormal:
+    base = normal(*batch)
+    return LowRankNormal(base.loc, base.log_scale, torch.randn(*batch, DIM, 2, dtype=torch.float64))
+
+
 def theirs(q: Distribution) -> Distribution:
     """The same distribution in torch."""
     if isinstance(q, FullNormal):
         return MultivariateNormal(q.loc, scale_tril=q.scale_tril)
+    if isinstance(q, LowRankNormal):
+        sigma = q.log_scale.exp()
+        return LowRankMultivariateNormal(q.loc, sigma[..., None] * q.loadings, sigma.square())
     assert isinstance(q, DiagonalNormal)
     return Independent(Normal(q.loc, q.log_scale.exp()), 1)
 
 
-@pytest.mark.parametrize("make", [normal, full])
+@pytest.mark.parametrize("make", [normal, full, low_rank])
 def test_densities_moments_and_entropies_are_torchs(make: Make) -> None:
     q = make(5)
     x = 3 * torch.randn(7, 5, DIM, dtype=torch.float64)
@@ -55,8 +77,8 @@ def test_draws_are_torchs(make: Make) -> None:
     assert_close(q.rsample((3,)), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [normal, full])
-@pytest.mark.parametrize("prior", [normal, full, lambda *batch: standard_normal(normal(*batch).loc)])
+@pytest.mark.parametrize("make", [normal, full, low_rank])
+@pytest.mark.parametrize("prior", [normal, full, low_rank, lambda *batch: standard_normal(normal(*batch).loc)])
 def test_divergences_are_torchs(make: Make, prior: Make) -> None:
     q, p = make(3, 5), prior(5)
     expected = kl_divergence(*(MultivariateNormal(d.mean, covariance_matrix=covariance(d)) for d in (q, p)))
@@ -67,10 +89,12 @@ def test_divergences_are_torchs(make: Make, prior: Make) -> None:
 def covariance(q: Distribution) -> Tensor:
     if isinstance(q, FullNormal):
         return q.scale_tril @ q.scale_tril.mT
+    if isinstance(q, LowRankNormal):
+        return theirs(q).covariance_matrix
     return torch.diag_embed(q.variance)
 
 
-@pytest.mark.parametrize("make", [normal, full])
+@pytest.mark.parametrize("make", [normal, full, low_rank])
 def test_sampling_confirms_the_closed_form(make: Make) -> None:
     """The mean of log q - log p over draws of q is the analytic KL within 4 standard errors."""
     q, p = make(3), normal(3)
@@ -80,8 +104,8 @@ def test_sampling_confirms_the_closed_form(make: Make) -> None:
     assert ((terms.mean(0) - kl_divergence(q, p)).abs() < 4 * error).all()
 
 
-@pytest.mark.parametrize("one", [normal, full])
-@pytest.mark.parametrize("other", [normal, full])
+@pytest.mark.parametrize("one", [normal, full, low_rank])
+@pytest.mark.parametrize("other", [normal, full, low_rank])
 def test_the_product_is_proportional_to_the_product_of_densities(one: Make, other: Make) -> None:
     """log q + log p - log product is one constant over z, for batches that broadcast."""
     q, p = one(5), other(3, 5)
@@ -127,3 +151,16 @@ def test_families_read_their_parameters_in_the_order_they_say(name: str) -> None
     assert_close(q.mean, mean)
     scale = q.scale_tril if isinstance(q, FullNormal) else torch.diag(q.stddev)
     assert_close(scale, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_low_rank_normal_reads_its_parameters_in_the_order_it_says() -> None:
+    """phi = (mu, s, sqrt(D) V by rows), and its draws map noise by a matrix A with A A^T = I + V V^T."""
+    family = registry.build("family", {"name": "lowrank", "rank": 2}, (4,))
+    phi = torch.arange(family.size, dtype=torch.float64) / 10 - 0.3
+    q = family(phi)
+    v, sigma = phi[8:].view(4, 2) / 2, torch.log1p((math.e - 1) * phi[4:8].exp())
+    assert_close(
+        (q.mean, q.loadings, q.stddev), (phi[:4], v, sigma * (1 + v.square().sum(-1)).sqrt()), rtol=1e-3, atol=0
+    )
+    matrix = (q.from_noise(torch.eye(4).double())[0] - q.mean) / q.log_scale.exp()
+    assert_close(matrix.mT @ matrix, torch.eye(4).double() + q.loadings @ q.loadings.mT, rtol=1e-10, atol=1e-10)

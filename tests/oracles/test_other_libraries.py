@@ -156,7 +156,7 @@ def test_planar_flow_is_its_steps_in_order() -> None:
     flow = generic(registry.build("flow", {"name": "planar", "steps": 3}, (DIM,), 0))
     x = torch.randn(7, DIM).double()
     y, total = x, torch.zeros(7).double()
-    for u, w, b in (row.split([DIM, DIM, 1]) for row in flow.shared.unflatten(0, (3, -1))):
+    for u, w, b in (row.split([DIM, DIM, 1]) for row in flow.phi().unflatten(0, (3, -1))):
         y, ladj = PlanarTransform(u, w, b[0]).call_and_ladj(y)
         total = total + ladj
     assert_close(flow().call_and_ladj(x), (y, total), rtol=1e-12, atol=1e-12)

@@ -25,6 +25,7 @@ from flowvae.distributions import (
     DiscretisedLogistic,
     FlowDistribution,
     FullNormal,
+    LowRankNormal,
     Mixture,
     MixtureOfLogistics,
     SequenceDistribution,
@@ -35,7 +36,9 @@ from flowvae.distributions import (
 from flowvae.distributions.base import Reparameterised
 from flowvae.distributions.features import UnitFeature
 from flowvae.encoders import rnn
+from flowvae.flows import Parameters
 from flowvae.flows.planar import Planar
+from flowvae.flows.sylvester import Sylvester
 from flowvae.latents.flat import Flat
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.likelihoods.gaussian import GaussianLikelihood
@@ -48,21 +51,28 @@ from flowvae.priors.flow import FlowPrior
 from flowvae.priors.mixture import MixturePrior
 from flowvae.priors.vamp import Vamp
 from flowvae.transforms import (
+    LU,
     Affine,
     Autoregressive,
     Composed,
     Coupling,
     Gated,
+    Permuted,
     PlanarTransform,
+    RadialTransform,
+    Reflected,
     Spline,
     Transform,
     planar,
+    roots,
     spline,
+    sylvester,
 )
 from tests.laws import catalogue, test_densities, test_flows, test_latents, test_likelihoods, test_models, test_modules
 from tests.oracles import (
     test_autoregressive,
     test_bernoulli,
+    test_bijections,
     test_inversion,
     test_kl,
     test_levels,
@@ -101,6 +111,8 @@ PLAIN_IAF = case("flow", "iaf", (4,), 0)
 AFFINE = case("flow", "iaf", (4,), 3, update="affine")
 PLANAR = case("flow", "planar", (4,), 3)
 COUPLING = case("flow", "spline", (4,), 3, form="coupling")
+RADIAL = case("flow", "radial", (4,), 3)
+LOWRANK = case("family", "lowrank", (4,))
 DIAGONAL = case("family", "diagonal", (4,))
 FULL = case("family", "full", (4,))
 FLOWED = case("posterior", "gaussian", catalogue.FEATURES, (4,), flow={"name": "iaf", "width": 12})
@@ -212,6 +224,57 @@ def residual_in_name_only(self: MADE, x: Tensor, bound: Tensor | None) -> tuple[
     return self.out(x).chunk(self.outputs, -1)
 
 
+def radial_on_a_plane(self: RadialTransform, x: Tensor, right: Any = RadialTransform.call_and_ladj) -> Any:
+    y, ladj = right(self, x)
+    r = torch.linalg.vector_norm(x - self.centre, dim=-1)
+    return y, ladj - torch.log((r + self.gamma) / (r + self.alpha))
+
+
+def centre_forgotten(self: RadialTransform, y: Tensor, right: Any = RadialTransform._inverse) -> Tensor:
+    return right(self, y) - self.centre
+
+
+def raw_columns(self: Sylvester, k: int, phi: Tensor) -> Tensor:
+    return phi.unflatten(-1, (-1, self.dim)).mT
+
+
+def open_diagonal(self: Sylvester, strict: Tensor, diagonal: Tensor, right: Any = Sylvester._triangle) -> Tensor:
+    return right(self, strict, diagonal) + torch.diag_embed(diagonal - torch.tanh(diagonal))
+
+
+def rounded_to_one(self: Sylvester, strict: Tensor, diagonal: Tensor, right: Any = Sylvester._triangle) -> Tensor:
+    return right(self, strict, diagonal) + torch.diag_embed(4 * torch.finfo(diagonal.dtype).eps * torch.tanh(diagonal))
+
+
+def autocast_product(matrix: Tensor, x: Tensor) -> Tensor:
+    return (matrix @ x[..., None])[..., 0]
+
+
+def projected_away(self: Reflected, x: Tensor) -> tuple[Tensor, Tensor]:
+    y = x - self.v * (self.v * x).sum(-1, keepdim=True)
+    return y, y.new_zeros(y.shape[:-1])
+
+
+def same_order_back(self: Permuted, y: Tensor) -> Tensor:
+    return y[..., self.order]
+
+
+def signed_diagonal(self: LU, x: Tensor, right: Any = LU.call_and_ladj) -> tuple[Tensor, Tensor]:
+    return right(self, x)[0], self.upper.diagonal().sum().expand(x.shape[:-1])
+
+
+def root_of_the_bracket(f: Any, target: Tensor, reach: Tensor, right: Any = roots.increasing_root) -> Tensor:
+    return target + (right(f, target, reach) - target).detach()
+
+
+def amortised_from_nothing(self: Parameters, h: Tensor | None = None) -> Tensor:
+    return self.start if self.amortised is None else self.amortised(h)
+
+
+def noise_through_the_factor(self: LowRankNormal) -> Tensor:
+    return self.factor
+
+
 def not_made_invertible(self: PlanarTransform, u: Tensor, w: Tensor, b: Tensor) -> None:
     Transform.__init__(self)
     self.u, self.w, self.b, self.dot = u, w, b, (w * u).sum(-1).clamp(min=-1 + 1e-12)
@@ -258,8 +321,7 @@ def published_shift(a: Tensor) -> Tensor:
 
 
 def same_step_every_time(self: Planar, h: Tensor | None = None) -> Transform:
-    flat = self.shared if self.amortised is None else self.amortised(h)
-    u, w, b = flat.unflatten(-1, (self.steps, -1)).split([self.dim, self.dim, 1], -1)
+    u, w, b = self.phi(h).unflatten(-1, (self.steps, -1)).split([self.dim, self.dim, 1], -1)
     return Composed([PlanarTransform(u[..., 0, :], w[..., 0, :], b[..., 0, 0])] * self.steps)
 
 
@@ -690,6 +752,95 @@ BUGS = [
         "forward",
         same_step_every_time,
         test_other_libraries.test_planar_flow_is_its_steps_in_order,
+    ),
+    Bug(
+        "radial counts one dimension less",
+        RadialTransform,
+        "call_and_ladj",
+        radial_on_a_plane,
+        partial(flow_ladj, RADIAL),
+    ),
+    Bug("radial forgets its centre", RadialTransform, "_inverse", centre_forgotten, partial(flow_inverse, RADIAL)),
+    Bug(
+        "columns are not orthonormal",
+        Sylvester,
+        "_orthonormal",
+        raw_columns,
+        partial(flow_ladj, case("flow", "sylvester", (4,), 3)),
+    ),
+    Bug(
+        "Sylvester is not made invertible",
+        Sylvester,
+        "_triangle",
+        open_diagonal,
+        partial(
+            test_bijections.test_sylvester_is_a_bijection_at_any_size_of_its_parameters, "triangular", torch.float64
+        ),
+    ),
+    Bug(
+        "a diagonal is rounded to 1",
+        Sylvester,
+        "_triangle",
+        rounded_to_one,
+        partial(
+            test_bijections.test_sylvester_is_a_bijection_at_any_size_of_its_parameters, "triangular", torch.float64
+        ),
+    ),
+    Bug(
+        "autocast multiplies a flow's matrices",
+        sylvester,
+        "applied",
+        autocast_product,
+        test_bijections.test_matrices_are_not_multiplied_in_half_precision,
+    ),
+    Bug(
+        "a reflection that projects",
+        Reflected,
+        "call_and_ladj",
+        projected_away,
+        test_bijections.test_householder_is_nflows,
+    ),
+    Bug(
+        "a permutation is taken for its own inverse",
+        Permuted,
+        "_inverse",
+        same_order_back,
+        partial(flow_inverse, case("flow", "permutation", (16,), 0, form="random")),
+    ),
+    Bug(
+        "the diagonal is taken for its logarithm",
+        LU,
+        "call_and_ladj",
+        signed_diagonal,
+        partial(flow_ladj, case("flow", "lu", (4,), 0)),
+    ),
+    Bug(
+        "a root has the gradient of its bracket",
+        planar,
+        "increasing_root",
+        root_of_the_bracket,
+        partial(test_flows.test_gradients_of_the_way_back_are_exact, PLANAR),
+    ),
+    Bug(
+        "amortised parameters have no common start",
+        Parameters,
+        "forward",
+        amortised_from_nothing,
+        partial(test_modules.test_gradients_reach_every_parameter, RADIAL),
+    ),
+    Bug(
+        "the root of a low-rank covariance lacks the identity",
+        LowRankNormal,
+        "_plus_identity",
+        property(noise_through_the_factor),
+        partial(density_of_map, LOWRANK),
+    ),
+    Bug(
+        "the variance of a low-rank normal is that of its diagonal",
+        LowRankNormal,
+        "variance",
+        property(lambda self: (2 * self.log_scale).exp()),
+        partial(test_kl.test_sampling_confirms_the_closed_form, test_kl.low_rank),
     ),
     Bug(
         "parts are inverted in the order they are applied",

@@ -49,6 +49,10 @@ def show(
         typer.echo(files("flowvae").joinpath(folder, f"{name}.toml").read_text(encoding="utf-8").rstrip())
         return
     typer.echo(f"{kind} {name}\n\n{registry.describe(kind, name)}")
+    if cost := registry.cost(kind, name):
+        typer.echo("\ncost")
+        for act, words in cost.items():
+            typer.echo(f"  {act:{max(map(len, cost))}}  {words}")
     if options := registry.options(kind, name):
         width, wide = (max(len(getattr(o, part)) for o in options) for part in ("name", "type"))
         typer.echo("\noptions")

@@ -8,6 +8,7 @@ from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
 from flowvae.distributions.logistic import DiscretisedLogistic, MixtureOfLogistics
+from flowvae.distributions.lowrank import LowRankNormal
 from flowvae.distributions.mixture import Mixture
 from flowvae.distributions.product import product
 from flowvae.distributions.sequence import SequenceDistribution
@@ -23,6 +24,7 @@ __all__ = [
     "Family",
     "FlowDistribution",
     "FullNormal",
+    "LowRankNormal",
     "Mixture",
     "MixtureOfLogistics",
     "Noise",

@@ -1,6 +1,6 @@
 """The normal distribution with full covariance."""
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,26 @@ from flowvae.distributions.base import Family, Reparameterised, Shape
 from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
 from flowvae.nn import in_full_precision
 from flowvae.registry import register
+
+
+class Factored(Protocol):
+    """A normal distribution that knows factors of its covariance."""
+
+    loc: Tensor
+
+    @property
+    def scale_tril(self) -> Tensor:
+        """The lower triangular factor, ``(*, D, D)``."""
+        ...
+
+    @property
+    def log_det(self) -> Tensor:
+        """The logarithm of its determinant, ``(*)``."""
+        ...
+
+    def whiten(self, columns: Tensor) -> Tensor:
+        """A^-1 X for X ``(*, D, K)``, with A A^T the covariance."""
+        ...
 
 
 class FullNormal(Reparameterised):
@@ -82,8 +102,11 @@ def _kl(q: FullNormal, p: DiagonalNormal) -> Tensor:
 
 @register_kl(DiagonalNormal, FullNormal)
 @register_kl(FullNormal, FullNormal)
-def _kl_to_full(q: DiagonalNormal | FullNormal, p: FullNormal) -> Tensor:
-    """[ |L_p^-1 L_q|_F^2 + |L_p^-1 (m_q - m_p)|^2 - D ] / 2 + sum_i log L_p,ii - sum_i log L_q,ii."""
+def kl_by_factors(q: Factored, p: Factored) -> Tensor:
+    """KL(q || p) of any two normals by factors of their covariances, in nats.
+
+    [ |L_p^-1 L_q|_F^2 + |L_p^-1 (m_q - m_p)|^2 - D ] / 2 + log det L_p - log det L_q, where L_p may be any square root.
+    """
     spread = p.whiten(q.scale_tril).square().sum((-2, -1))
     shift = p.whiten((q.loc - p.loc)[..., None]).square().sum((-2, -1))
     return 0.5 * (spread + shift - q.loc.shape[-1]) + p.log_det - q.log_det

@@ -6,12 +6,13 @@ from torch.distributions import Distribution
 
 from flowvae.distributions.diagonal import DiagonalNormal
 from flowvae.distributions.full import FullNormal
+from flowvae.distributions.lowrank import LowRankNormal
 from flowvae.errors import InputError
 
-Normal = DiagonalNormal | FullNormal
+Normal = DiagonalNormal | FullNormal | LowRankNormal
 
 
-def product(q: Distribution, p: Distribution) -> Normal:
+def product(q: Distribution, p: Distribution) -> DiagonalNormal | FullNormal:
     """The normal proportional to q(z) p(z): precisions add, and weigh the means.
 
     P = P_q + P_p and mu = P^-1 (P_q mu_q + P_p mu_p), batches broadcast. Diagonal where both are, else full.

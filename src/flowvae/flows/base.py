@@ -1,10 +1,20 @@
 """The contract of a flow."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from flowvae.transforms import Transform
+
+
+class Cost(NamedTuple):
+    """What a flow costs in either direction, in words; a pass runs every network once."""
+
+    drawing: str
+    """A draw with its density, as in training a posterior."""
+    scoring: str
+    """The density of a given point, as in training a prior."""
 
 
 class Flow(nn.Module, ABC):
@@ -13,7 +23,12 @@ class Flow(nn.Module, ABC):
     Built as ``Flow(event_shape, context, **options)``: ``event_shape`` is the shape of one point, ``context`` the
     number of features of h, 0 for none. ``forward(h)`` maps h ``(*, context)`` (or None without context) to a
     `Transform` whose parameters have h's batch and broadcast against the points'.
+
+    The attribute ``context`` is what the flow looks at: one that has no use for h sets it to 0. ``cost`` says what
+    drawing and scoring cost.
     """
+
+    cost: ClassVar[Cost] = Cost("not stated", "not stated")
 
     def __init__(self, event_shape: tuple[int, ...], context: int):
         super().__init__()

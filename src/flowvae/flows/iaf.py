@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowvae.flows.base import Flow
+from flowvae.flows.base import Cost, Flow
 from flowvae.nn import MADE, Activation, Autoregression
 from flowvae.registry import Count, NonNegativeFloat, register
 from flowvae.transforms import Affine, Autoregressive, Composed, ConstantSigma, Gated, Inversion, Transform, Update
@@ -38,6 +38,8 @@ class IAF(Flow):
     >>> z.shape, ladj.shape
     (torch.Size([5, 4]), torch.Size([5]))
     """
+
+    cost = Cost("T passes", "about two passes a step, one coordinate after the other")
 
     def __init__(
         self,

@@ -1,13 +1,10 @@
 """Planar flow."""
 
-from typing import Literal
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from flowvae.distributions import in_full_precision
-from flowvae.errors import InputError
-from flowvae.flows.base import Flow
+from flowvae.flows.base import Cost, Flow
+from flowvae.flows.parameters import Parameters, Sharing
 from flowvae.registry import Count, register
 from flowvae.transforms import Composed, PlanarTransform, Transform
 
@@ -24,32 +21,25 @@ class Planar(Flow):
     Reference: Rezende and Mohamed (2015), arXiv:1505.05770.
     """
 
+    cost = Cost("1 pass", "1 pass, and the root of a scalar equation a step")
+
     def __init__(
         self,
         event_shape: tuple[int, ...],
         context: int = 0,
         *,
         steps: Count = 8,
-        parameters: Literal["auto", "amortised", "shared"] = "auto",
+        parameters: Sharing = "auto",
     ):
         super().__init__(event_shape, context)
         (self.dim,) = self.event_shape
-        if parameters == "amortised" and not context:
-            raise InputError("expected a context for amortised planar flows; got none: use parameters = 'shared'")
         self.steps = steps
-        size = steps * (2 * self.dim + 1)
-        self.amortised = nn.Linear(context, size) if context and parameters != "shared" else None
-        start = torch.randn(size) / self.dim**0.5
-        start.view(steps, -1)[:, : self.dim].mul_(0.01)  # a small u: the flow begins close to the identity
-        if self.amortised is None:
-            self.shared = nn.Parameter(start)
-        else:
-            # data start from one common flow, and differ from it by what the context adds
-            self.amortised.bias.data.copy_(start)
-            self.amortised.weight.data.mul_(0.1)
+        start = torch.randn(steps, 2 * self.dim + 1) / self.dim**0.5
+        start[:, : self.dim].mul_(0.01)  # a small u: the flow begins close to the identity
+        self.phi = Parameters(start.flatten(), context, parameters)
+        self.context = self.phi.context
 
     def forward(self, h: Tensor | None = None) -> Transform:
-        flat = self.shared if self.amortised is None else in_full_precision(self.amortised(h))
-        u, w, b = flat.unflatten(-1, (self.steps, -1)).split([self.dim, self.dim, 1], -1)
+        u, w, b = self.phi(h).unflatten(-1, (self.steps, -1)).split([self.dim, self.dim, 1], -1)
         steps = zip(u.unbind(-2), w.unbind(-2), b[..., 0].unbind(-1), strict=True)
         return Composed([PlanarTransform(*step) for step in steps])

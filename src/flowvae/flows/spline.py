@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowvae.errors import InputError
-from flowvae.flows.base import Flow
+from flowvae.flows.base import Cost, Flow
 from flowvae.nn import MADE, Activation, Autoregression, Conditioned
 from flowvae.registry import Count, Positive, register
 from flowvae.transforms import Autoregressive, Composed, Coupling, Spline, Transform
@@ -36,6 +36,7 @@ class NeuralSpline(Flow):
     (True, torch.Size([5]))
     """
 
+    cost = Cost("T passes", "T passes by coupling, else about two passes a step, one coordinate after the other")
     even: Tensor
 
     def __init__(

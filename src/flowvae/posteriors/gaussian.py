@@ -20,13 +20,14 @@ def gaussian(
 ) -> Posterior:
     """q(z | x) = family(linear(h)), and through ``flow`` if one is given.
 
-    The flow sees the encoder through a context of ``context`` features, linear in h; 0 gives it none. A Gaussian
-    posterior with a flow is that of Rezende and Mohamed (2015), arXiv:1505.05770, and Kingma et al. (2016),
-    arXiv:1606.04934.
+    The flow sees the encoder through a context of ``context`` features, linear in h; 0 gives it none, and one that has
+    no use for a context gets none. A Gaussian posterior with a flow is that of Rezende and Mohamed (2015),
+    arXiv:1505.05770, and Kingma et al. (2016), arXiv:1606.04934.
     """
     distributions = registry.build("family", family, event_shape)
     base = Amortised(nn.Linear(features, distributions.size), distributions)
     if flow is None:
         return base
-    summary = nn.Linear(features, context) if context else None
-    return Flowed(base, registry.build("flow", flow, event_shape, context), summary)
+    bijections = registry.build("flow", flow, event_shape, context)
+    summary = nn.Linear(features, context) if bijections.context else None
+    return Flowed(base, bijections, summary)

@@ -3,10 +3,14 @@
 from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSigma, Gated, Inversion, Update
 from flowvae.transforms.base import Composed, Inverse, Transform
 from flowvae.transforms.coupling import Coupling
+from flowvae.transforms.linear import LU, Permuted, Reflected
 from flowvae.transforms.planar import PlanarTransform
+from flowvae.transforms.radial import RadialTransform
 from flowvae.transforms.spline import Spline
+from flowvae.transforms.sylvester import SylvesterTransform
 
 __all__ = [
+    "LU",
     "Affine",
     "Autoregressive",
     "Composed",
@@ -15,8 +19,12 @@ __all__ = [
     "Gated",
     "Inverse",
     "Inversion",
+    "Permuted",
     "PlanarTransform",
+    "RadialTransform",
+    "Reflected",
     "Spline",
+    "SylvesterTransform",
     "Transform",
     "Update",
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowvae.transforms.base import Transform
+from flowvae.transforms.roots import increasing_root
 
 
 class PlanarTransform(Transform):
@@ -15,8 +16,8 @@ class PlanarTransform(Transform):
     w.u = m > -1, which is necessary and sufficient, and m(0) = 0 keeps u = 0 the identity.
     log |det| = log(1 + (w.u)(1 - tanh^2(w.x + b))), positive inside the logarithm.
 
-    The inverse needs one scalar root per point: with a = w.x + b, the equation a + (w.u) tanh(a) = w.y + b is monotone;
-    it is bracketed by |w.u|, halved to floating-point resolution and then x = y - u tanh(a).
+    The inverse needs one scalar root per point: with a = w.x + b, the equation a + (w.u) tanh(a) = w.y + b is monotone,
+    and its root is within |w.u| of the right-hand side; then x = y - u tanh(a).
 
     Args:
         u, w: ``(*, D)``, any batch that broadcasts against x; b: ``(*)``.
@@ -38,14 +39,12 @@ class PlanarTransform(Transform):
         return x + self.u * t[..., None], torch.log1p(self.dot * (1 - t.square()))
 
     def _inverse(self, y: Tensor) -> Tensor:
-        target = (self.w * y).sum(-1) + self.b
-        reach = self.dot.abs().expand_as(target)
-        low, high = target - reach, target + reach
-        for _ in range(2 * -math.frexp(torch.finfo(y.dtype).eps)[1]):
-            middle = (low + high) / 2
-            above = middle + self.dot * torch.tanh(middle) > target
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return y - self.u * torch.tanh((low + high) / 2)[..., None]
+        def along_w(a: Tensor) -> tuple[Tensor, Tensor]:
+            t = torch.tanh(a)
+            return a + self.dot * t, 1 + self.dot * (1 - t.square())
+
+        a = increasing_root(along_w, (self.w * y).sum(-1) + self.b, self.dot.abs())
+        return y - self.u * torch.tanh(a)[..., None]
 
 
 def above_minus_one(a: Tensor) -> Tensor:
