@@ -1,7 +1,7 @@
 """What is done with a run: train it from a recipe, open it again, evaluate it, and keep what a report shows."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from flowvae.data import Data, Split, load_data, require_support, resolve_data
 from flowvae.data.assemble import assemble
 from flowvae.data.parts import SPLITS, find_missing
 from flowvae.data.readers import read
-from flowvae.engine import Fitted, fit, load
+from flowvae.engine import Fitted, fit, load, read_journal
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
-from flowvae.evaluation import Evaluation, evaluate, reconstruct, sample
+from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, sample
 from flowvae.model import VAE, build_model
 from flowvae.overrides import assign
 
-SHOWN = {"samples": 64, "reconstructions": 16}
+SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12}
 
 
 @dataclass(frozen=True)
@@ -123,16 +123,34 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     """Keep an evaluation in the run, with what a report shows beside it; returns the one it takes the place of.
 
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
-    ``reconstructions.npz`` the first data of the split as the model sees them, and their means.
+    ``reconstructions.npz`` the first data of the split as the model sees them, and their means. A model with a graph
+    has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
     """
     seed, place = record["seed"], run.path / "evaluation.json"
     before = _earlier(place)
     write_text(place, json.dumps(record, indent=1) + "\n")
     save_arrays(run.path / "samples.npz", samples=sample(run.model, SHOWN["samples"], seed=seed))
+    keep_structure(run, record["kl"], seed)
     save_arrays(
         run.path / "reconstructions.npz", **reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
     )
     return before
+
+
+def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[str, Any] | None:
+    """Keep the graph of the run's model in it, with ancestral samples, and return it; None where there is none.
+
+    ``kl`` is that of the latent groups; by default that of the evaluation, or of the best validation, if there is one.
+    """
+    records = read_journal(journal) if (journal := run.path / "journal.jsonl").is_file() else []
+    if not kl:
+        best = [record["kl"] for record in records if record["kind"] == "validation" and record["best"]]
+        kl = (_earlier(run.path / "evaluation.json") or {}).get("kl") or (best[-1] if best else ())
+    graph = graph_of(run.model, kl, [record for record in records if record["kind"] == "validation"])
+    if graph:
+        write_text(run.path / "structure.json", json.dumps(graph, indent=1) + "\n")
+        save_arrays(run.path / "ancestral.npz", **ancestral(run.model, SHOWN["ancestral"], seed))
+    return graph
 
 
 def _earlier(place: Path) -> dict[str, Any] | None:

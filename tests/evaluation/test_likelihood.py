@@ -14,7 +14,9 @@ from flowvae.distributions import FlowDistribution
 from flowvae.errors import InputError
 from flowvae.evaluation import Evaluation, evaluate, memory, score
 from flowvae.evaluation.noise import DatumNoise
+from flowvae.evaluation.passing import GRAPHS
 from flowvae.latents import FromPosterior
+from flowvae.model import build_model
 from flowvae.transforms import Autoregressive, PlanarTransform
 
 from .conftest import POSTERIORS
@@ -264,3 +266,33 @@ class TestRefusals:
         monkeypatch.setattr(type(model.likelihood), "forward", lambda likelihood, c: Nowhere(c))
         with pytest.raises(InputError, match=r"got -inf in log p\(x\|z\) for datum 0: check the datum"):
             evaluate(model, split, samples=5)
+
+
+def test_an_open_graph_is_averaged_outside_the_logarithm(split: Split) -> None:
+    """E_c[ log mean_k w_k(c) ] over the drawn graphs, each with draws of its own, by a naive loop."""
+    torch.manual_seed(0)
+    latents = {"name": "graph", "nodes": 3, "dim": 2, "posterior": {"width": 8}}
+    model = build_model({"encoder": {"width": 8}, "latents": latents, "likelihood": {"decoder": {"width": 8}}}, (6,))
+    for prior in model.latents.priors[1:]:
+        prior.net[0].weight.data.mul_(20)
+    few = split.take(5)
+    result = evaluate(model, few, samples=7, seed=3)
+    x, rows, seen = few.frozen(3).batch(torch.arange(5)), range(5), set()
+    log_px, elbo = [], []
+    for graph in range(GRAPHS):
+        draws = range(graph * 7, (graph + 1) * 7)
+        noise = DatumNoise(3, GRAPHS * 7, "cpu")
+        with torch.no_grad(), model.latents.settled(torch.Generator().manual_seed(3 + graph)):
+            seen.add(tuple(model.latents.gates(torch.Size(())).tolist()))
+            drawn = FromPosterior(lambda n, shape, draws=draws, noise=noise: noise(n, rows, draws, tuple(shape[2:])))
+            log_w = model.eval()(x, 7, drawn).log_w.double()
+        log_px.append(torch.logsumexp(log_w, 0) - math.log(7))
+        elbo.append(log_w.mean(0))
+    assert len(seen) > 3
+    assert result.graphs == GRAPHS
+    np.testing.assert_allclose(result.per_datum.log_px_hat, torch.stack(log_px).mean(0), rtol=1e-6)
+    np.testing.assert_allclose(result.per_datum.elbo, torch.stack(elbo).mean(0), rtol=1e-6)
+    tight = evaluate(model, few, samples=7, seed=3, memory="1MiB")
+    assert tight.log_likelihood == pytest.approx(result.log_likelihood, rel=1e-6)
+    model.latents.gates.freeze()
+    assert evaluate(model, few, samples=7, seed=3).graphs == 1

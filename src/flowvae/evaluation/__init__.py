@@ -3,5 +3,8 @@
 from flowvae.evaluation.generate import encode, reconstruct, sample
 from flowvae.evaluation.likelihood import evaluate, score
 from flowvae.evaluation.result import Evaluation, PerDatum
+from flowvae.evaluation.structure import ancestral, graph_of
 
-__all__ = ["Evaluation", "PerDatum", "encode", "evaluate", "reconstruct", "sample", "score"]
+__all__ = [
+    "Evaluation", "PerDatum", "ancestral", "encode", "evaluate", "graph_of", "reconstruct", "sample", "score",
+]  # fmt: skip

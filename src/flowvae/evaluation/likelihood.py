@@ -27,8 +27,9 @@ def evaluate(
         elbo = 1/K sum_k log w_k,    log p(x) ~ log( 1/K sum_k w_k ),    ess = (sum_k w_k)^2 / sum_k w_k^2.
 
     The second is the importance-weighted bound: below log p(x) in expectation, rising to it with K. The encoder runs
-    once a datum. The result is a function of the model, the data, ``samples`` and ``seed``; it does not depend on
-    ``memory`` beyond rounding. Networks run in the model's precision, sums in double precision.
+    once a datum. The figures of a model whose graph is still open are means over ten graphs, each with K draws: outside
+    the logarithm, E_c[ log p(x | c) ]. The result is a function of the model, the data, ``samples`` and ``seed``; it
+    does not depend on ``memory`` beyond rounding. Networks run in the model's precision, sums in double precision.
 
     Args:
         model: evaluated where it lies, in evaluation mode; left as it was.
@@ -73,6 +74,7 @@ def evaluate(
         seed=seed,
         binarise=split.binarise,
         count=len(split),
+        graphs=found.graphs,
         per_datum=PerDatum(found.log_px_hat, found.elbo, found.ess),
     )
 

@@ -26,9 +26,16 @@ Progress = Callable[[int, int], None]
 """Called with the pairs (draw, datum) done and the pairs to do."""
 
 
+GRAPHS = 10
+"""Structures that a model with a random one is averaged over."""
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a pass adds up: arrays over the data in float64, in nats, and the moments of every latent group."""
+    """What a pass adds up: arrays over the data in float64, in nats, and the moments of every latent group.
+
+    All are averages over ``graphs`` structures, taken outside the logarithm.
+    """
 
     log_px_hat: np.ndarray
     elbo: np.ndarray
@@ -36,6 +43,7 @@ class Found:
     kl: np.ndarray
     """log q - log p, averaged over the draws, ``(groups, N)``."""
     codes: list[Code]
+    graphs: int
 
 
 def one_pass(
@@ -56,19 +64,29 @@ def one_pass(
     with evaluating(model, seed) as device:
         if device.type == "cpu":
             keep_memory()
-        return _Pass(model, data, DatumNoise(seed, samples, device), budget, progress, compile).run()
+        graphs = GRAPHS if model.latents.random else 1
+        noise = DatumNoise(seed, graphs * samples, device)
+        return _Pass(model, data, noise, graphs, budget, progress, compile).run()
 
 
 class _Pass:
     """A block of data is encoded at once; then part after part of its draws is computed, and reduced for the block.
 
-    A part is computed in chunks of the block's data.
+    A part is computed in chunks of the block's data. Each graph has its share of the draws.
     """
 
     def __init__(
-        self, model: VAE, data: Split, noise: DatumNoise, budget: int, progress: Progress | None, compile: Compile
+        self,
+        model: VAE,
+        data: Split,
+        noise: DatumNoise,
+        graphs: int,
+        budget: int,
+        progress: Progress | None,
+        compile: Compile,
     ):
         self.model, self.data, self.samples, self.device = model, data, noise.samples, noise.generator.device
+        self.seed, self.graphs = noise.seed, graphs
         self.progress, self.done = progress or (lambda done, total: None), 0
         with Footprint() as encoding:
             x = inputs(model, data, range(1))
@@ -76,7 +94,9 @@ class _Pass:
         self.terms = ChunkTerms(model, noise, x, h)
         self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
         cost = Cost(datum=encoding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
-        self.plan = plan(len(data), self.samples, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu")
+        self.plan = plan(
+            len(data), self.samples // graphs, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu"
+        )
         if _compiles(compile, model, len(data) * self.samples, self.device):
             self.terms.compile(self.plan.draws, self.plan.data)
 
@@ -84,26 +104,26 @@ class _Pass:
         count, step = len(self.data), self.plan.block
         blocks = [self._block(range(start, min(start + step, count))) for start in range(0, count, step)]
         weights, kl = zip(*blocks, strict=True)
-        return Found(
-            log_px_hat=_joined([part.log_mean for part in weights]),
-            elbo=_joined([part.mean for part in weights]),
-            ess=_joined([part.ess for part in weights]),
-            kl=_joined(kl),
-            codes=self.codes,
-        )
+        log_px_hat, elbo, ess = _joined(weights)
+        return Found(log_px_hat, elbo, ess, kl=_joined(kl), codes=self.codes, graphs=self.graphs)
 
-    def _block(self, rows: range) -> tuple[LogWeights, Tensor]:
-        """The log-weights of the data ``rows``, and their KL ``(groups, rows)``."""
+    def _block(self, rows: range) -> tuple[Tensor, Tensor]:
+        """log p(x), bound and effective sample size of the data ``rows``, ``(3, rows)``; KL ``(groups, rows)``."""
         x = inputs(self.model, self.data, rows)
         h = self._h(x, rows)
-        weights = LogWeights(len(rows), self.device)
         kl = torch.zeros(len(self.codes), len(rows), dtype=torch.float64, device=self.device)
-        for first in range(0, self.samples, self.plan.draws):
-            draws = range(first, min(first + self.plan.draws, self.samples))
-            log_px, log_ratio = self._part(x, h, rows, draws)
-            weights.add(log_px - log_ratio.sum(0))
-            kl += log_ratio.sum(1) / self.samples
-        return weights, kl
+        share, found = self.samples // self.graphs, []
+        for graph in range(self.graphs):
+            weights = LogWeights(len(rows), self.device)
+            # the same graph for every block of data
+            with self.model.latents.settled(torch.Generator().manual_seed(self.seed + graph)):
+                for first in range(graph * share, (graph + 1) * share, self.plan.draws):
+                    draws = range(first, min(first + self.plan.draws, (graph + 1) * share))
+                    log_px, log_ratio = self._part(x, h, rows, draws)
+                    weights.add(log_px - log_ratio.sum(0))
+                    kl += log_ratio.sum(1) / self.samples
+            found.append(torch.stack([weights.log_mean, weights.mean, weights.ess]))
+        return torch.stack(found).mean(0), kl
 
     def _part(self, x: Tensor, h: Tensor, rows: range, draws: range) -> tuple[Tensor, Tensor]:
         """log p(x | z) ``(S, rows)`` and every group's log q - log p ``(groups, S, rows)`` for ``draws``."""

@@ -50,6 +50,8 @@ class Evaluation:
     binarise: str
     count: int
     """Number of data."""
+    graphs: int = 1
+    """Structures, drawn from those that a model with open gates holds possible, that the figures are averages over."""
     per_datum: PerDatum | None = field(default=None, repr=False)
     """Figures of every datum, in the order of the split; not part of `to_dict`."""
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,10 @@ class Latents(nn.Module, ABC):
 
     def account(self) -> dict[str, list[float]]:
         """Figures of the structure that the journal keeps at every validation."""
+        return {}
+
+    def structure(self) -> dict[str, Any]:
+        """The graph over the groups as plain numbers, for `flowvae.evaluation.graph_of`; empty where there is none."""
         return {}
 
     @property

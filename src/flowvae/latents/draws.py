@@ -1,6 +1,6 @@
 """The ways to draw the latents of a walk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from flowvae.distributions import rsample_and_log_prob, sample_and_log_prob
-from flowvae.latents.base import Latent
+from flowvae.latents.base import Draw, Latent
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,17 @@ class Given:
     def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
         posterior, z = q(), self.zs[n]
         return Latent(z, posterior.log_prob(z), p.log_prob(z), posterior, p)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Some groups as given in ``zs``, by number, whatever p says of them; ``others`` draws the rest."""
+
+    zs: Mapping[int, Tensor]
+    others: Draw
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        if n not in self.zs:
+            return self.others(n, p, q)
+        log_p = p.log_prob(self.zs[n])
+        return Latent(self.zs[n], log_p, log_p, p, p)

@@ -25,6 +25,10 @@ class Gates(nn.Module, ABC):
     def means(self) -> Tensor:
         """How probable every edge is, ``(E,)``."""
 
+    def likely(self) -> Tensor:
+        """The graph that stands in evaluation mode, 0 or 1 for each edge, ``(E,)``."""
+        return self.means
+
     @property
     def random(self) -> bool:
         """Whether the graph is still open: several are possible."""
@@ -68,16 +72,14 @@ class LearnedGates(Gates):
 
     @property
     def means(self) -> Tensor:
-        return self.structure if self.frozen else torch.sigmoid(self.logits)
+        return torch.sigmoid(self.logits)
 
     @property
     def random(self) -> bool:
         return not self.frozen
 
     def forward(self, batch: torch.Size) -> Tensor:
-        if self.frozen:
-            return self.structure
-        if not self.training:
+        if self.frozen or not self.training:
             return self.likely()
         shape = (*batch, self.edges) if self.per == "datum" else (self.edges,)
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
@@ -88,8 +90,7 @@ class LearnedGates(Gates):
         """Uniform noise to gates, ``(*, E)`` both; u_e > 1 - mu_e is an edge."""
 
     def likely(self) -> Tensor:
-        """The graph of the edges with mu_e >= ``threshold``, ``(E,)``."""
-        return (self.means >= self.threshold).to(self.logits.dtype)
+        return self.structure if self.frozen else (self.means >= self.threshold).to(self.logits.dtype)
 
     @torch.no_grad()
     def freeze(self, frozen: bool = True) -> None:
@@ -99,7 +100,7 @@ class LearnedGates(Gates):
         self.frozen = frozen
 
     def surcharge(self, gates: Tensor, log_w: Tensor) -> Tensor:
-        return self.price * self.means.sum() if self.price else log_w.new_zeros(())
+        return self.price * self.means.sum() if self.price and not self.frozen else log_w.new_zeros(())
 
     @contextmanager
     def settled(self, generator: torch.Generator) -> Iterator[None]:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,10 @@ class Graph(Latents):
 
     def account(self) -> dict[str, list[float]]:
         return {"gates": self.gates.means.tolist()} if isinstance(self.gates, LearnedGates) else {}
+
+    def structure(self) -> dict[str, Any]:
+        stands = (self.gates.likely() > 0).tolist()
+        return {"order": self.order, "edges": self.edges, "means": self.gates.means.tolist(), "stands": stands}
 
     @property
     def random(self) -> bool:

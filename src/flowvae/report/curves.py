@@ -13,13 +13,17 @@ TERMS = ("elbo", "rate", "distortion")
 
 @dataclass(frozen=True)
 class Curve:
-    """The terms in nats per datum at each epoch, arrays of one length; ``best`` indexes the epoch kept as best."""
+    """The terms in nats per datum at each epoch, arrays of one length; ``best`` indexes the epoch kept as best.
+
+    ``step`` counts the steps of training up to the epoch's last record, where a journal tells them.
+    """
 
     epoch: np.ndarray
     elbo: np.ndarray
     rate: np.ndarray
     distortion: np.ndarray
     best: int | None = None
+    step: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -72,7 +76,8 @@ def _curve(records: Sequence[Mapping[str, Any]]) -> Curve:
         term: np.array([np.mean([_number(r.get(term)) for r in group]) for group in epochs.values()]) for term in TERMS
     }
     best = [i for i, group in enumerate(epochs.values()) if any(record.get("best") for record in group)]
-    return Curve(epoch=np.array(list(epochs), dtype=float), best=best[-1] if best else None, **terms)
+    step = np.array([_number(group[-1].get("step")) for group in epochs.values()])
+    return Curve(epoch=np.array(list(epochs), dtype=float), best=best[-1] if best else None, step=step, **terms)
 
 
 def _number(value: Any) -> float:

@@ -30,7 +30,7 @@ def training_curves(series: Mapping[str, Sequence[tuple[Curve, Curve]]]) -> Figu
             for train, validation in pairs:
                 settled += _lines(axes, term, colour, train, validation)
         dress(axes, title, x="epoch", y="nats per datum" if axes is panels[0] else "")
-        _limit(axes, settled)
+        limit(axes, settled)
     handles = [Line2D([], [], color=colour, linewidth=2.4) for colour in colours(len(series))]
     handles += [
         Line2D([], [], color=MUTED, linewidth=1.6),
@@ -56,7 +56,8 @@ def _lines(axes: Axes, term: str, colour: str, train: Curve, validation: Curve) 
     return settled
 
 
-def _limit(axes: Axes, settled: Sequence[np.ndarray]) -> None:
+def limit(axes: Axes, settled: Sequence[np.ndarray]) -> None:
+    """Let the axes show all of ``settled`` with a margin, and no more."""
     values = np.concatenate([*settled, np.empty(0)])
     values = values[np.isfinite(values)]
     if values.size:

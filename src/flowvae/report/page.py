@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from flowvae.errors import InputError
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
+from flowvae.report.graphs import ancestral_figure, structure_figure
 from flowvae.report.pictures import largest_error, reconstructions, sample_grids
 from flowvae.report.rendering import Column, Table, in_words
 from flowvae.report.runs import Run, read_runs
@@ -63,6 +64,7 @@ def write_report(folders: Iterable[Path], out: Path, study_results: Mapping[str,
         samples=_samples(first),
         reconstructions=_reconstructions(first),
         kl=_kl(first),
+        structures=_structures(first),
         one_seed=len(first) < len(runs),
         provenance=_provenance({run.name: run.environment for run in runs}),
         differences=_differences({run.name: _flat(run.config) for run in first}),
@@ -129,6 +131,19 @@ def _kl(runs: Sequence[Run]) -> list[Picture]:
         for name, groups in found.items()
         if groups
     ]
+
+
+def _structures(runs: Sequence[Run]) -> list[Picture]:
+    """Two pictures of each run with a graph: the graph and its history, and ancestral samples."""
+    found = []
+    for run in runs:
+        if run.structure:
+            alt = f"Graph of the latent nodes of {run.name}, probability of its gates, bound against steps"
+            found.append(_picture(structure_figure(run.structure, run.history), run.name, alt))
+            if run.ancestral:
+                alt = f"Ancestral samples of {run.name}: a row a node, held fixed and resampled"
+                found.append(_picture(ancestral_figure(run.structure, *run.ancestral), "", alt))
+    return found
 
 
 def _groups(evaluation: Mapping[str, Any] | None) -> list[np.ndarray]:

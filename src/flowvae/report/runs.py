@@ -41,6 +41,10 @@ class Run:
     pairs: tuple[np.ndarray, np.ndarray] | None
     """Originals, and means of p(x | z) for z drawn from q(z | x)."""
     missing: tuple[Missing, ...]
+    structure: dict[str, Any] | None = None
+    """The graph of the model, where it has one."""
+    ancestral: tuple[np.ndarray, np.ndarray] | None = None
+    """Ancestral samples, a row a node: the node held fixed, the node resampled."""
 
     @property
     def epochs(self) -> tuple[int, int | None]:
@@ -67,6 +71,7 @@ def _read(folder: Path, name: str, group: str) -> Run:
     environment, evaluation = _json(folder / "environment.json"), _json(folder / "evaluation.json")
     samples = _arrays(folder / "samples.npz", "samples")
     pairs = _arrays(folder / "reconstructions.npz", "originals", "means")
+    ancestral = _arrays(folder / "ancestral.npz", "held", "resampled")
     weights = any((folder / f"{kind}.safetensors").exists() for kind in ("best", "last"))
 
     done, asked = _epochs(history, config)
@@ -98,6 +103,8 @@ def _read(folder: Path, name: str, group: str) -> Run:
         samples=samples[0] if samples else None,
         pairs=(pairs[0], pairs[1]) if pairs else None,
         missing=tuple(Missing(what, command) for there, what, command in parts if not there),
+        structure=_json(folder / "structure.json"),
+        ancestral=(ancestral[0], ancestral[1]) if ancestral else None,
     )
 
 
