@@ -38,13 +38,18 @@ def product(q: Distribution, p: Distribution) -> DiagonalNormal | FullNormal:
         return DiagonalNormal(torch.lerp(q.loc, p.loc, trust), -0.5 * log_precision)
     scale_tril = q.scale_tril
     whitened = p.whiten(scale_tril)  # A with P_p = (A L^-1)^T (A L^-1)
-    eye = torch.eye(scale_tril.shape[-1], dtype=scale_tril.dtype, device=scale_tril.device)
     # P^-1 = L (I + A^T A)^-1 L^T; its factor stays lower-triangular with the factor U U^T, U upper-triangular
-    upper = torch.linalg.cholesky((eye + _gram(whitened)).flip((-2, -1))).flip((-2, -1))
+    upper = torch.linalg.cholesky(_plus_identity(_gram(whitened)).flip((-2, -1))).flip((-2, -1))
     scale_tril = torch.linalg.solve_triangular(upper.mT, scale_tril, upper=False, left=False)
     pull = p.whiten((p.loc - q.loc)[..., None])
     shift = (p.whiten(scale_tril) * pull).sum(-2)
     return FullNormal(q.loc + (scale_tril * shift[..., None, :]).sum(-1), scale_tril)
+
+
+def _plus_identity(matrix: Tensor) -> Tensor:
+    """I + M, its diagonal raised by what rounding can have cost it: it stays positive definite."""
+    rounding = 4 * matrix.shape[-1] * torch.finfo(matrix.dtype).eps
+    return matrix + torch.diag_embed(1 + rounding * matrix.diagonal(dim1=-2, dim2=-1))
 
 
 def _gram(a: Tensor) -> Tensor:
