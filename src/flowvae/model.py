@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from flowvae import registry
 from flowvae.conditional import Conditional
+from flowvae.distributions.base import average
 from flowvae.errors import InputError, nearest
 from flowvae.latents import Draw, FromPosterior, FromPrior, Latent, Latents
 
@@ -70,10 +71,13 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, samples: int = 1) -> Tensor:
-        """E_q[ E p(x | z) ]: the likelihood's mean averaged over ``samples`` posterior draws, ``(B, *event)``."""
+        """E_q[ E p(x | z) ]: the likelihood's mean averaged over ``samples`` posterior draws, ``(B, *event)``.
+
+        Of sequences, which have no mean, the mode at one draw.
+        """
         h = self.encoder(x)
         c, _ = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
-        return self.likelihood(c).mean.mean(0)
+        return average(self.likelihood(c))
 
     @torch.no_grad()
     def encode(self, x: Tensor, samples: int = 1) -> tuple[Tensor, ...]:

@@ -172,7 +172,9 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def _small(array: np.ndarray) -> np.ndarray:
-    """Bits as they are, values in [0, 1] as bytes, others in half precision."""
+    """Bits and text as they are, values in [0, 1] as bytes, others in half precision."""
+    if array.dtype.kind == "U":
+        return array
     if ((array == 0) | (array == 1)).all():
         return array.astype(np.uint8)
     if array.min() >= 0 and array.max() <= 1:

@@ -13,14 +13,16 @@ from flowvae import registry
 from flowvae.config import Config, EvaluationOptions
 from flowvae.data import Data, Split, load_data, require_support, resolve_data
 from flowvae.data.assemble import assemble
-from flowvae.data.parts import SPLITS, find_missing
+from flowvae.data.parts import SPLITS, Part, find_missing
 from flowvae.data.readers import read
+from flowvae.data.tokens import read_sequences
 from flowvae.engine import Fitted, fit, load, read_journal
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, sample
 from flowvae.model import VAE, build_model
 from flowvae.overrides import assign
+from flowvae.schema import Schema
 
 SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12}
 
@@ -33,6 +35,16 @@ class Run:
     config: Config
     model: VAE
     device: torch.device
+
+    @property
+    def schema(self) -> Schema | None:
+        """What the columns mean, where data are sequences."""
+        shape = self.model.event_shape
+        return shape if isinstance(shape, Schema) else None
+
+    def shown(self, data: np.ndarray) -> np.ndarray:
+        """Data as a reader takes them in: sequences in print, strings ``(N,)``; anything else as it is."""
+        return data if self.schema is None else np.array([self.schema.text(datum) for datum in data])
 
 
 def train(config: Config, path: str | Path, *, resume: bool = False, quiet: bool = False) -> Fitted:
@@ -68,39 +80,55 @@ def open_run(path: str | Path) -> Run:
 def rows(run: Run, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
     """The data that a command on a run is about: a split of the run's own data, or all rows of a file.
 
+    ``split`` is by default that of the recipe's evaluation. A file without splits has one, all its rows in order.
+    Raises `InputError` as `data_of` does.
+    """
+    split = split or run.config.evaluation.split
+    found = data_of(run, data, changes)
+    if split not in found.splits:
+        raise InputError(f"expected a split; got {split!r}{nearest(split, found.splits)}")
+    return found.splits[split]
+
+
+def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> Data:
+    """The data of a run, or others as the run takes them.
+
     Args:
         run: says how data become x: ``data`` takes over its binarisation, and all options if it is of the same source.
         data: a data set by name, or a path; the run's own by default.
-        split: by default that of the recipe's evaluation. A file without splits has one, all its rows in order.
         changes: ``"data.scale=255"`` and so on.
 
     Raises `InputError` for data that cannot be read, or that the run's model cannot take.
     """
     tables = {"data": dict(run.config.data)}
-    split = split or run.config.evaluation.split
     if data is not None:
         source, own = resolve_data(data), run.config.data
-        taken = own if source["name"] == own["name"] else {"binarise": own["binarise"]}
+        binarise = {"binarise": own["binarise"]} if "binarise" in own else {}
+        taken = own if source["name"] == own["name"] else binarise
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
     for change in changes:
         assign(tables, change)
     if set(tables) != {"data"}:
         raise InputError("expected a change of data on a trained run; got another: write --set data.scale=255")
     table = resolve_data(tables["data"])
-    found = load_data(table) if data is None or "path" not in table else load_rows(table)
-    if split not in found.splits:
-        raise InputError(f"expected a split; got {split!r}{nearest(split, found.splits)}")
+    found = load_data(table) if data is None or "path" not in table else load_rows(table, run.schema)
     if found.event_shape != run.model.event_shape:
         raise InputError(
             f"expected data of shape {run.model.event_shape}, as the run was trained on; got {found.event_shape}: "
             "choose other data, or train on these"
         )
     check_support(run.config, found)
-    return found.splits[split]
+    return found
 
 
-def load_rows(table: dict[str, Any]) -> Data:
-    """A file whose every split holds all rows in order, if it comes without splits; else as `load_data`."""
+def load_rows(table: dict[str, Any], schema: Schema | None = None) -> Data:
+    """A file whose every split holds all rows in order, if it comes without splits; else as `load_data`.
+
+    With a schema, the file is a text, and its lines are sequences of that schema.
+    """
+    if schema is not None:
+        whole = Part(read_sequences(table["path"], schema, table.get("column", "")))
+        return assemble(Path(table["path"]).name, dict.fromkeys(SPLITS, whole), schema=schema)
     parts = read(table["path"])
     if len(parts) > 1:
         return load_data(table)
@@ -123,17 +151,16 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     """Keep an evaluation in the run, with what a report shows beside it; returns the one it takes the place of.
 
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
-    ``reconstructions.npz`` the first data of the split as the model sees them, and their means. A model with a graph
-    has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
+    ``reconstructions.npz`` the first data of the split as the model sees them, and their means; sequences in
+    print. A model with a graph has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
     """
     seed, place = record["seed"], run.path / "evaluation.json"
     before = _earlier(place)
     write_text(place, json.dumps(record, indent=1) + "\n")
-    save_arrays(run.path / "samples.npz", samples=sample(run.model, SHOWN["samples"], seed=seed))
+    save_arrays(run.path / "samples.npz", samples=run.shown(sample(run.model, SHOWN["samples"], seed=seed)))
     keep_structure(run, record["kl"], seed)
-    save_arrays(
-        run.path / "reconstructions.npz", **reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
-    )
+    pairs = reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
+    save_arrays(run.path / "reconstructions.npz", **{name: run.shown(data) for name, data in pairs.items()})
     return before
 
 
@@ -149,7 +176,8 @@ def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[st
     graph = graph_of(run.model, kl, [record for record in records if record["kind"] == "validation"])
     if graph:
         write_text(run.path / "structure.json", json.dumps(graph, indent=1) + "\n")
-        save_arrays(run.path / "ancestral.npz", **ancestral(run.model, SHOWN["ancestral"], seed))
+        if run.schema is None:  # a figure shows pictures
+            save_arrays(run.path / "ancestral.npz", **ancestral(run.model, SHOWN["ancestral"], seed))
     return graph
 
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowvae.cli.sequences import Decode, tell_pairs, tell_sequences
 from flowvae.cli.shared import (
     Changes,
     DataFolder,
@@ -20,11 +21,16 @@ from flowvae.cli.shared import (
     RunFolder,
     Seed,
     SplitName,
+    data_changes,
     note,
     prepare,
     require_new,
     require_writable,
 )  # fmt: skip
+from flowvae.errors import InputError
+
+if TYPE_CHECKING:
+    from flowvae.runs import Run
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 Samples = Annotated[int | None, typer.Option("--samples", "-k", min=1, metavar="K", help="Importance samples a datum.")]
@@ -56,7 +62,7 @@ def evaluate(
     prepare()
     opened = runs.open_run(run)
     options = opened.config.evaluation.with_options(samples=samples, split=split, seed=seed, memory=memory)
-    rows = runs.rows(opened, data, options.split, _changes(data_dir, changes))
+    rows = runs.rows(opened, data, options.split, data_changes(data_dir, changes))
     with _bar("evaluating", quiet or as_json) as progress:
         result = runs.evaluate_rows(opened, rows, options, progress)
     record = {"split": options.split, **result.to_dict()}
@@ -70,18 +76,32 @@ def evaluate(
 
 def sample(
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A picture (.png), or arrays (.npz).")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A picture (.png), arrays (.npz), or sequences (.jsonl)."),
+    ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 64,
     temperature: Annotated[float, typer.Option("--temperature", "-t", min=0, help="Scale of the prior's noise.")] = 1.0,
+    decode: Decode = None,
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Draw from the prior: a picture shows the means of p(x | z); arrays hold `means` and draws of x, `samples`."""
+    """Draw from the prior: a picture shows the means of p(x | z); arrays hold `means` and draws of x, `samples`.
+
+    Sequences are printed, or written as JSON lines: draws of x, unless --decode says otherwise.
+    """
     from flowvae import evaluation, runs
 
     prepare()
-    _output(out)
-    model = runs.open_run(run).model
+    opened = runs.open_run(run)
+    model = opened.model
+    out = _output(out, opened, decode)
+    if opened.schema is not None and (out is None or out.suffix.lower() == ".jsonl"):
+        show = evaluation.decoding(decode or "sample")
+        drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, show=show)
+        tell_sequences(opened.schema, drawn, out)
+        return
+    assert out is not None
     means = evaluation.sample(model, n, temperature=temperature, seed=seed)
     if out.suffix.lower() == ".npz":
         drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
@@ -97,23 +117,35 @@ def reconstruct(
     run: RunFolder,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="A picture or .npz; RUN/reconstructions.png by default."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="A picture or .npz, RUN/reconstructions.png by default; or .jsonl."
+        ),
     ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 12,
     split: SplitName = None,
     data: DataName = None,
     data_dir: DataFolder = None,
     changes: Changes = None,
+    decode: Decode = None,
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Encode and decode data: originals, means of p(x | z) and absolute errors, as a picture or as arrays."""
+    """Encode and decode data: originals, means of p(x | z) and absolute errors, as a picture or as arrays.
+
+    Sequences are printed, or written as JSON lines, with what they are decoded to and the edit distance between.
+    """
     from flowvae import evaluation, runs
 
     prepare()
-    out = _output(out or run / "reconstructions.png")
     opened = runs.open_run(run)
-    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    out = _output(out or (None if opened.schema else run / "reconstructions.png"), opened, decode)
+    rows = runs.rows(opened, data, split, data_changes(data_dir, changes))
+    if opened.schema is not None and (out is None or out.suffix.lower() == ".jsonl"):
+        show = evaluation.decoding(decode or "greedy")
+        pairs = evaluation.reconstruct(opened.model, rows.take(n), seed=seed, show=show)
+        tell_pairs(opened.schema, pairs["originals"], pairs["means"], out)
+        return
+    assert out is not None
     pairs = evaluation.reconstruct(opened.model, rows.take(n), seed=seed)
     errors = abs(pairs["originals"] - pairs["means"])
     if out.suffix.lower() == ".npz":
@@ -145,7 +177,7 @@ def encode(
     prepare()
     require_new(out, suffixes=(".npz",))
     opened = runs.open_run(run)
-    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    rows = runs.rows(opened, data, split, data_changes(data_dir, changes))
     arrays = evaluation.encode(opened.model, rows, samples=samples, seed=seed)
     if rows.labels is not None:
         arrays["labels"] = rows.labels.cpu().numpy()
@@ -174,7 +206,7 @@ def score(
     require_new(out, suffixes=(".csv",))
     opened = runs.open_run(run)
     options = opened.config.evaluation.with_options(samples=samples, seed=seed, memory=memory)
-    rows = runs.rows(opened, data, split, _changes(data_dir, changes))
+    rows = runs.rows(opened, data, split, data_changes(data_dir, changes))
     with _bar("scoring", quiet) as progress:
         result = runs.evaluate_rows(opened, rows, options, progress)
     found = result.per_datum
@@ -191,18 +223,18 @@ def score(
     note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
 
 
-def _changes(data_dir: Path | None, changes: list[str] | None) -> list[str]:
-    place = [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
-    return [*place, *(changes or [])]
-
-
-def _output(out: Path) -> Path:
-    """A picture may replace an earlier one; arrays may not."""
-    return (
-        require_new(out, suffixes=(".npz",))
-        if out.suffix.lower() == ".npz"
-        else require_writable(out, suffixes=(*PICTURES, ".npz"))
-    )
+def _output(out: Path | None, run: "Run", decode: str | None) -> Path | None:
+    """A picture may replace an earlier one; data may not. Sequences are printed where there is no file."""
+    if decode and (run.schema is None or (out and out.suffix.lower() != ".jsonl")):
+        raise InputError("expected --decode for sequences in print or in a .jsonl; got another output: leave it out")
+    if out is None:
+        if run.schema is None:
+            raise InputError("expected a file for what is made; got none: name it with -o grid.png, or -o x.npz")
+        return None
+    data = (".jsonl", ".npz") if run.schema else (".npz",)
+    if out.suffix.lower() in data or run.schema:
+        return require_new(out, suffixes=data)
+    return require_writable(out, suffixes=(*PICTURES, *data))
 
 
 @contextmanager

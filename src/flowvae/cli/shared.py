@@ -1,5 +1,6 @@
 """Options that several commands share, and what they have in common."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,12 @@ def prepare() -> None:
 def note(message: str) -> None:
     """Say something beside the result, on standard error."""
     print(message, file=sys.stderr, flush=True)
+
+
+def data_changes(data_dir: Path | None, changes: list[str] | None = None) -> list[str]:
+    """What the command line says of a run's data, as changes of its recipe."""
+    place = [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
+    return [*place, *(changes or [])]
 
 
 def require_new(path: Path, *, suffixes: tuple[str, ...]) -> Path:

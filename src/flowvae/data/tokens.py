@@ -90,6 +90,19 @@ def read_lines(path: str | Path, column: str = "") -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def read_sequences(path: str | Path, schema: Schema, column: str = "") -> np.ndarray:
+    """The lines of a text as data of a schema, ``(N, L, columns)``; `InputError` names the first that is none."""
+    data = []
+    for number, line in enumerate(read_lines(path, column), 1):
+        try:
+            data.append(schema.parse(line))
+        except InputError as error:
+            raise InputError(f"{path}, sequence {number}: {error}") from None
+    if not data:
+        raise InputError(f"expected sequences in {path}; got none: write one a line")
+    return np.stack(data)
+
+
 def split(line: str, unit: Unit) -> list[str]:
     """The tokens of a line.
 

@@ -94,6 +94,25 @@ def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise 
     raise InputError(f"expected temperature = 1; got {temperature}: a {type(p).__name__} has none")
 
 
+def typical(p: Distribution) -> Tensor:
+    """The datum that stands for p: its mean, or its mode where data cannot be averaged."""
+    try:
+        return p.mean
+    except NotImplementedError:
+        return p.mode
+
+
+def average(p: Distribution) -> Tensor:
+    """Typical data averaged over the first batch dimension, ``(S, *)`` to ``(*)``; modes only where S is 1."""
+    data = typical(p)
+    if len(data) == 1:
+        return data[0]
+    try:
+        return p.mean.mean(0)
+    except NotImplementedError:
+        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}") from None
+
+
 class Family(ABC):
     """Unconstrained parameters phi ``(*, size)`` to a distribution over an event; ``size`` is how many it takes.
 

@@ -63,6 +63,13 @@ class SequenceDistribution(Distribution):
         log_p = torch.where(counts, self.network.step.log_prob(phi, x), 0.0)
         return log_p.sum(-1).reshape(batch)
 
+    @torch.no_grad()
+    def taught(self, value: Tensor) -> Tensor:
+        """The greedy step of every place, each given the steps of ``value`` before it: of the shape of a draw."""
+        batch = torch.broadcast_shapes(self.batch_shape, value.shape[:-2])
+        x = value.expand(batch + self.event_shape).reshape(-1, *self.event_shape)
+        return self.network.step.draw(self.network.teach(self._flat(batch), x), 0.0).reshape(batch + self.event_shape)
+
     def sample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         return self.decode(sample_shape)
 

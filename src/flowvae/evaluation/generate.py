@@ -1,12 +1,14 @@
 """What a trained model makes, as arrays: samples, reconstructions, codes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from flowvae.data import Split
+from flowvae.distributions.base import average, typical
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
 from flowvae.evaluation.noise import DatumNoise
@@ -17,10 +19,17 @@ CHUNK = 128
 """Samples, or pairs (draw, datum), that are made at a time."""
 
 
-def sample(model: VAE, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True) -> np.ndarray:
+Show = Callable[[Distribution], Tensor]
+"""The data that are shown of p(x | z): its mean, a draw, the best of a beam, ..."""
+
+
+def sample(
+    model: VAE, n: int, *, temperature: float = 1.0, seed: int = 0, mean: bool = True, show: Show | None = None
+) -> np.ndarray:
     """Means of p(x | z) for n draws z from the prior, or with ``mean`` off draws of x: ``(n, *event)``.
 
-    ``temperature`` scales the prior's noise. The first samples are the same whatever n.
+    ``temperature`` scales the prior's noise. The first samples are the same whatever n. Sequences have no mean: theirs
+    is the greedy one. ``show`` says what is made of p(x | z) instead.
 
     >>> from flowvae import build_model
     >>> sample(build_model({"latents": {"dim": 2}}, (1, 8, 8)), 5).shape
@@ -30,20 +39,21 @@ def sample(model: VAE, n: int, *, temperature: float = 1.0, seed: int = 0, mean:
     with evaluating(model, seed):
         for _ in range(0, n, CHUNK):
             p = model.generate(CHUNK, temperature)
-            chunks.append(p.mean if mean else p.sample())
+            chunks.append(show(p) if show else typical(p) if mean else p.sample())
         return _array(torch.cat(chunks)[:n])
 
 
-def reconstruct(model: VAE, split: Split, *, samples: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+def reconstruct(
+    model: VAE, split: Split, *, samples: int = 1, seed: int = 0, show: Show = average
+) -> dict[str, np.ndarray]:
     """``originals``, as the model sees them, and ``means``: E[x | z] averaged over ``samples`` posterior draws.
 
-    Both are ``(N, *event)``. ``seed`` is that of the draws, and of the bits where binarisation is dynamic.
+    Both are ``(N, *event)``. ``seed`` is that of the draws, and of the bits where binarisation is dynamic. ``show``
+    says what is made of p(x | z), of batch ``(S, B)``, instead.
     """
     data = split.frozen(seed)
     with evaluating(model, seed):
-        parts = [
-            (x, model.likelihood(c).mean.mean(0)) for _, x, c, _ in _walks(model, data, samples, seed)
-        ]  # fmt: skip
+        parts = [(x, show(model.likelihood(c))) for _, x, c, _ in walks(model, data, samples, seed)]
         originals, means = (_array(torch.cat(part)) for part in zip(*parts, strict=True))
     return {"originals": originals, "means": means}
 
@@ -63,7 +73,7 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     codes: list[Code] = []
     draws: list[tuple[Tensor, ...]] = []
     with evaluating(model, seed):
-        for rows, _, _, latents in _walks(model, data, samples, seed):
+        for rows, _, _, latents in walks(model, data, samples, seed):
             found = [moments(latent) for latent in latents]
             codes = codes or [Code(len(data), samples, like) for like in found]
             for code, of_group in zip(codes, found, strict=True):
@@ -76,7 +86,7 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     return arrays
 
 
-def _walks(
+def walks(
     model: VAE, data: Split, samples: int, seed: int
 ) -> Iterator[tuple[range, Tensor, Tensor, tuple[Latent, ...]]]:
     """Rows of ``data``, their x, and ``samples`` posterior draws: the decoder's input and the groups."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowvae.distributions.base import typical
 from flowvae.evaluation.context import evaluating
 from flowvae.latents import Draw, FromPrior, Held
 from flowvae.model import VAE
@@ -67,7 +68,7 @@ def ancestral(model: VAE, count: int = 10, seed: int = 0) -> dict[str, np.ndarra
             return torch.cat([own(n, shape)[:1], torch.randn(count - 1, *shape[1:])])
 
         def means(draw: Draw) -> Tensor:
-            return model.likelihood(model.latents.walk(draw, None, torch.Size((count,)))[0]).mean
+            return typical(model.likelihood(model.latents.walk(draw, None, torch.Size((count,)))[0]))
 
         _, latents = model.latents.walk(FromPrior(noise=own), None, torch.Size((count,)))
         groups = range(len(latents))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from flowvae.report.grid import as_images, enlarge, limits, tile, to_unit
 from flowvae.report.style import MUTED, WIDTH, bare, canvas, dress
+from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
 ERRORS = "magma"  # no error is black, as the pictures' own ground
@@ -22,7 +23,10 @@ def sample_grids(panels: Mapping[str, np.ndarray], columns: int | None = None, w
     """A panel of samples for each label: pictures in a grid, any other event as the rows of a heat map.
 
     Arrays are ``(N, 1, H, W)``, ``(N, 3, H, W)`` or ``(N, H, W)`` for pictures; events ``(N, *)`` are flattened.
+    Strings ``(N,)``, sequences in print, are written out.
     """
+    if any(is_text(images) for images in panels.values()):
+        return text_panels({label: [str(line) for line in lines] for label, lines in panels.items()})
     across = min(len(panels), 4)
     down = ceil(len(panels) / across)
     boards = {label: _board(images, columns) for label, images in panels.items()}
@@ -50,8 +54,11 @@ def reconstructions(
     """For each label three rows: originals x, means of p(x | z), and absolute errors |x − mean|.
 
     ``worst`` is the error at the end of the colour scale, for a scale common to several figures; the largest one by
-    default.
+    default. Strings are written one below the other, without an error.
     """
+    if any(is_text(x) for x, _ in panels.values()):
+        lines = {label: _one_below_the_other(x[:count], means[:count]) for label, (x, means) in panels.items()}
+        return text_panels(lines)
     panels = {label: (np.asarray(x)[:count], np.asarray(mean)[:count]) for label, (x, mean) in panels.items()}
     worst = worst or max(largest_error(*pair) for pair in panels.values()) or 1.0
     if any(as_images(x) is None for x, _ in panels.values()):
@@ -71,8 +78,13 @@ def reconstructions(
 
 
 def largest_error(originals: np.ndarray, means: np.ndarray) -> float:
-    """The largest |x − mean| that `reconstructions` shows, averaged over the channels of a picture."""
-    return float(_errors(originals, means).max(initial=0))
+    """The largest |x − mean| that `reconstructions` shows, averaged over the channels of a picture; 0 of text."""
+    return 0.0 if is_text(originals) else float(_errors(originals, means).max(initial=0))
+
+
+def _one_below_the_other(originals: np.ndarray, decoded: np.ndarray) -> list[str]:
+    pairs = zip(originals, decoded, strict=True)
+    return [line for x, y in pairs for line in (f"x   {x}", f"=   {y}" if x == y else f"≠   {y}", "")]
 
 
 def _errors(originals: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -1,0 +1,80 @@
+"""Walks through the latent space: between two data, and uphill on a predicted property."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from flowvae.data import Split
+from flowvae.distributions.diagonal import HALF_LOG_2PI
+from flowvae.errors import InputError
+from flowvae.evaluation.context import evaluating
+from flowvae.evaluation.generate import Show, encode
+from flowvae.evaluation.regression import Surrogate
+from flowvae.model import VAE
+
+STARTS, STEPS, RATE = 64, 100, 0.05  # of a search; the rate is relative to the spread of the latents
+
+
+def interpolate(model: VAE, ends: Split, count: int, *, seed: int = 0, show: Show) -> Tensor:
+    """What is shown of p(x | z) at ``count`` points z on the line between two data's posterior means: (count, *event).
+
+    Raises `InputError` as `codes` does.
+    """
+    first, last = codes(model, ends, seed=seed)
+    along = torch.linspace(0, 1, count)[:, None]
+    return decode(model, (1 - along) * first + along * last, seed=seed, show=show)
+
+
+def codes(model: VAE, split: Split, *, seed: int = 0) -> Tensor:
+    """Posterior means ``(N, D)`` that a decoder takes; `InputError` where its input is not one group of latents."""
+    found = encode(model, split, seed=seed)
+    if "mean" not in found or found["mean"].shape[1:] != model.latents.out_shape:
+        raise InputError("expected one group of latents to walk in; got several: train with latents.name = 'flat'")
+    return torch.from_numpy(found["mean"])
+
+
+def decode(model: VAE, z: Tensor, *, seed: int = 0, show: Show) -> Tensor:
+    """What is shown of p(x | z) for z ``(n, D)``, on the CPU: ``(n, *event)``."""
+    with evaluating(model, seed):
+        return show(model.likelihood(z.to(next(model.parameters())))).float().cpu()
+
+
+def ascend(
+    surrogate: Surrogate, z: Tensor, *, aim: Literal["mean", "improvement"], best: float, seed: int = 0
+) -> Tensor:
+    """Points ``(n, D)`` uphill, the best first: gradient ascent from good and from random points.
+
+    The aim is the predicted mean, or the expected improvement on ``best`` (Mockus, 1975; Jones et al., 1998). Points
+    stay within the range of the known z ``(N, D)``, where predictions can be trusted.
+    """
+    low, high, spread = z.double().amin(0), z.double().amax(0), z.double().std(0)
+    generator = torch.Generator().manual_seed(seed)
+    random = torch.randn(STARTS, z.shape[1], generator=generator, dtype=torch.float64) * spread + z.double().mean(0)
+    good = z.double()[surrogate.predict(z)[0].topk(min(STARTS, len(z))).indices]
+    points = torch.cat([good, random])
+    score: Callable[[Tensor], Tensor] = (
+        (lambda at: surrogate.predict(at)[0]) if aim == "mean" else lambda at: log_improvement(surrogate, at, best)
+    )
+    with torch.enable_grad():
+        steps = torch.zeros_like(points, requires_grad=True)
+        optimiser = torch.optim.Adam([steps], lr=RATE)
+        for _ in range(STEPS):
+            optimiser.zero_grad()
+            (-score((points + spread * steps).clamp(low, high))).sum().backward()
+            optimiser.step()
+    found = (points + spread * steps.detach()).clamp(low, high)
+    return found[score(found).argsort(descending=True)]
+
+
+def log_improvement(surrogate: Surrogate, z: Tensor, best: float) -> Tensor:
+    """log E[ max(y - best, 0) ] at z ``(*, D)``, y normal: it has a slope where the expectation itself underflows.
+
+    With u = (mean - best) / sd, it is log sd + log( phi(u) + u Phi(u) ).
+    """
+    mean, sd = surrogate.predict(z)
+    u = ((mean - best) / sd).clamp(-1e3, 30)  # beyond, rounding takes over
+    ratio = math.sqrt(math.pi / 2) * torch.special.erfcx(-u / math.sqrt(2))  # Phi(u) / phi(u)
+    return sd.log() - 0.5 * u.square() - HALF_LOG_2PI + torch.log1p(u * ratio)
