@@ -1,5 +1,6 @@
 """Every registered component in every choice of its options, wired as its parent would: what the laws loop over."""
 
+import math
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ FEATURES = 5
 DIMS = (1, 2, 16)
 EVENTS = ((3,), (1, 2, 2))
 IMAGE = (2, 4, 4)
+MAPS = (2, 2, 2)
 STEPS = Schema(
     3,
     [
@@ -165,6 +167,7 @@ def _density(component: Any, events: tuple[tuple[int, ...], ...], q: Callable[..
 
 def _flow(case: Case, flow: Any) -> Rig:
     event, context = case.shapes
+    event = (math.prod(event),)
 
     def q(h: Tensor | None = None) -> Distribution:
         batch = () if h is None else h.shape[:-1]
@@ -266,7 +269,7 @@ WIRING: dict[str, Callable[[Case, Any], Rig]] = {
 }
 
 SHAPES: dict[str, list[tuple[Any, ...]]] = {
-    "flow": [((dim,), context) for dim in DIMS for context in (0, 3)],
+    "flow": [*(((dim,), context) for dim in DIMS for context in (0, 3)), (MAPS, 0), (MAPS, 12)],
     "family": [((dim,),) for dim in DIMS],
     "prior": [((dim,), context) for dim in DIMS for context in (0, 3)],
     "posterior": [(FEATURES, (dim,)) for dim in DIMS],
@@ -288,7 +291,7 @@ def cases(kind: str) -> list[Case]:
 def _dim(case: Case) -> int | None:
     """The dimension of a density."""
     event = {"flow": 0, "family": 0, "prior": 0, "posterior": 1}.get(case.kind)
-    return case.spec.get("dim") if event is None else case.shapes[event][0]
+    return case.spec.get("dim") if event is None else math.prod(case.shapes[event])
 
 
 def _accepts(case: Case) -> bool:

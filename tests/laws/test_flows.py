@@ -1,5 +1,7 @@
 """Every flow is a bijection that tells its own log-determinant."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ def transform(case: Case, *batch: int) -> tuple[Transform, Tensor]:
     torch.manual_seed(3)
     (event, context), flow = case.shapes, generic(case.build())
     h = torch.randn(*batch, context, dtype=torch.float64) if context else None
-    return flow(h), torch.randn(*batch, *event, dtype=torch.float64)
+    return flow(h), torch.randn(*batch, math.prod(event), dtype=torch.float64)
 
 
 @flows
@@ -58,8 +60,8 @@ def test_gradients_of_the_way_back_are_exact(case: Case) -> None:
     torch.manual_seed(3)
     (event, context), flow = case.shapes, generic(case.build())
     h = torch.randn(3, context, dtype=torch.float64, requires_grad=True) if context else None
-    y = flow(h)(torch.randn(3, *event, dtype=torch.float64)).detach().requires_grad_()
-    weights = torch.rand(3, *event, dtype=torch.float64)
+    y = flow(h)(torch.randn(3, math.prod(event), dtype=torch.float64)).detach().requires_grad_()
+    weights = torch.rand(3, math.prod(event), dtype=torch.float64)
     (weights * flow(h)(flow(h).inv(y))).sum().backward()
     assert_close(y.grad, weights, rtol=1e-6, atol=1e-6)
     for other in (*flow.parameters(), *([] if h is None else [h])):

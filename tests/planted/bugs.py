@@ -44,7 +44,8 @@ from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
-from flowvae.nn import MADE, incremental
+from flowvae.nn import MADE, incremental, masked_conv
+from flowvae.nn.normed import Normed
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed
 from flowvae.priors.flow import FlowPrior
@@ -73,10 +74,12 @@ from tests.oracles import (
     test_autoregressive,
     test_bernoulli,
     test_bijections,
+    test_images,
     test_inversion,
     test_kl,
     test_levels,
     test_linear_gaussian,
+    test_masked_conv,
     test_never_inverts,
     test_objectives,
     test_other_libraries,
@@ -630,6 +633,29 @@ def without_normaliser(self: ContinuousBernoulli, value: Tensor) -> Tensor:
     return (value * self.logits - softplus(self.logits)).flatten(-len(self.event_shape)).sum(-1)
 
 
+def centre_tap_open(centre: Tensor, kernel: int, reverse: bool, right: Any = masked_conv._mask) -> Tensor:
+    return right(torch.ones_like(centre), kernel, reverse)
+
+
+def whole_row_above_only(centre: Tensor, kernel: int, reverse: bool, right: Any = masked_conv._mask) -> Tensor:
+    mask = right(centre, kernel, False)
+    mask[..., kernel // 2, : kernel // 2] = False
+    return mask.flip(-1, -2) if reverse else mask
+
+
+def rows_alone_reversed(centre: Tensor, kernel: int, reverse: bool, right: Any = masked_conv._mask) -> Tensor:
+    mask = right(centre, kernel, False)
+    return mask.flip(-2) if reverse else mask
+
+
+def length_of_the_whole_weight(self: Normed) -> Tensor:
+    return (
+        self.direction.norm()
+        .reshape((1,) * self.direction.ndim)
+        .expand_as(self.direction.amax([dim for dim in range(self.direction.ndim) if dim != self.axis], keepdim=True))
+    )
+
+
 BUGS = [
     Bug("the gate's log-derivative forgets its bias", Gated, "forward", gate_without_its_bias, partial(flow_ladj, IAF)),
     Bug(
@@ -1180,5 +1206,33 @@ BUGS = [
         "accepts",
         ("levels",),
         test_levels.test_bits_are_of_a_probability_of_bytes,
+    ),
+    Bug(
+        "a channel sees itself and later ones",
+        masked_conv,
+        "_mask",
+        centre_tap_open,
+        partial(test_masked_conv.test_an_output_sees_what_precedes_it_and_nothing_else, 2, 1, False, 3, False),
+    ),
+    Bug(
+        "pixels to the left are masked away",
+        masked_conv,
+        "_mask",
+        whole_row_above_only,
+        partial(test_masked_conv.test_an_output_sees_what_precedes_it_and_nothing_else, 2, 1, False, 3, False),
+    ),
+    Bug(
+        "the reversed order turns rows round, not pixels",
+        masked_conv,
+        "_mask",
+        rows_alone_reversed,
+        partial(test_masked_conv.test_an_output_sees_what_precedes_it_and_nothing_else, 2, 1, False, 3, True),
+    ),
+    Bug(
+        "weights are normalised together",
+        Normed,
+        "_length",
+        length_of_the_whole_weight,
+        partial(test_images.test_gain_is_the_length_of_every_weight_vector, "conv"),
     ),
 ]

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from flowvae.errors import InputError
 from flowvae.transforms import Transform
 
 
@@ -26,12 +27,18 @@ class Flow(nn.Module, ABC):
 
     The attribute ``context`` is what the flow looks at: one that has no use for h sets it to 0. ``cost`` says what
     drawing and scoring cost.
+
+    Points are vectors ``(*, D)``. A flow with ``maps`` also takes an event (C, H, W): its points are maps, written as
+    vectors of D = C H W, and so is its context, of ``context`` = K H W features. Raises `InputError` where it does not.
     """
 
     cost: ClassVar[Cost] = Cost("not stated", "not stated")
+    maps: ClassVar[bool] = False
 
     def __init__(self, event_shape: tuple[int, ...], context: int):
         super().__init__()
+        if len(event_shape) != 1 and not self.maps:
+            raise InputError(f"expected vectors (D,); got maps {tuple(event_shape)}: use flow.name = 'iaf'")
         self.event_shape = tuple(event_shape)
         self.context = context
 

@@ -1,13 +1,15 @@
 """Inverse autoregressive flow."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal, cast
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 
+from flowvae.errors import InputError
 from flowvae.flows.base import Cost, Flow
-from flowvae.nn import MADE, Activation, Autoregression
+from flowvae.nn import MADE, Activation, Autoregression, ConvMADE, in_full_precision
 from flowvae.registry import Count, NonNegativeFloat, register
 from flowvae.transforms import Affine, Autoregressive, Composed, ConstantSigma, Gated, Inversion, Transform, Update
 
@@ -28,7 +30,8 @@ class IAF(Flow):
     end when no coordinate changes by more than ``tolerance``, relative to its size; ``auto`` is exact and takes what is
     faster for the number of points.
 
-    Shapes: h ``(*, context)``, points ``(*, D)``.
+    An event (D,) gets a masked network, `MADE`; maps (C, H, W) get masked convolutions, `ConvMADE`, with ``kernel``
+    pixels a side, and are inverted by iteration. Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
 
     Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934.
 
@@ -40,6 +43,7 @@ class IAF(Flow):
     """
 
     cost = Cost("T passes", "about two passes a step, one coordinate after the other")
+    maps = True
 
     def __init__(
         self,
@@ -54,17 +58,21 @@ class IAF(Flow):
         activation: Activation = "elu",
         reverse: bool = True,
         residual: bool = False,
+        kernel: Count = 3,
         inversion: Inversion = "auto",
         tolerance: NonNegativeFloat = 1e-6,
     ):
         super().__init__(event_shape, context)
-        (dim,) = self.event_shape
         self.update = Gated(gate_bias) if update == "gated" else UPDATES[update]
         self.inversion: Inversion = inversion
         self.tolerance = tolerance
+        net: Callable[..., nn.Module] = partial(MADE, *self.event_shape)
+        if len(self.event_shape) == 3:
+            net = partial(ConvMADE, self.event_shape, kernel=kernel)
+            if inversion == "blocks":
+                raise InputError("expected flow.inversion = 'auto' or 'jacobi' over maps; got 'blocks': use 'auto'")
         self.nets = nn.ModuleList(
-            MADE(
-                dim,
+            net(
                 context,
                 outputs=self.update.size,
                 width=width,
@@ -77,5 +85,12 @@ class IAF(Flow):
         )
 
     def forward(self, h: Tensor | None = None) -> Transform:
-        nets = [Autoregression(net, h) for net in cast(Iterable[MADE], self.nets)]
+        bind: Callable[..., Any] = Autoregression if len(self.event_shape) == 1 else _over_maps
+        nets = [bind(net, h) for net in cast(Iterable[Any], self.nets)]
         return Composed([Autoregressive(net, self.update, self.inversion, self.tolerance) for net in nets])
+
+
+def _over_maps(net: ConvMADE, h: Tensor | None) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """x to (m, s) with the context bound, in float32 at least."""
+    bound = net.bind(h)
+    return lambda x: tuple(map(in_full_precision, net.given(x, bound)))

@@ -4,6 +4,7 @@ from flowvae.nn.conditioned import Conditioned
 from flowvae.nn.embedding import SequenceEmbedding, lengths, within
 from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
+from flowvae.nn.masked_conv import ConvMADE
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation, BatchNorm, Norm, Widths
 from flowvae.nn.precision import in_full_precision
 
@@ -15,6 +16,7 @@ __all__ = [
     "Autoregression",
     "BatchNorm",
     "Conditioned",
+    "ConvMADE",
     "Norm",
     "SequenceEmbedding",
     "Widths",

@@ -81,7 +81,7 @@ class NormedConv(Normed):
 
 
 class NormedTranspose(Normed):
-    """A weight-normalised transposed convolution of stride 2: maps ``(N, C, H, W)`` to ``size``, 2 H or 2 H - 1 high."""
+    """A weight-normalised transposed convolution of stride 2: maps ``(N, C, H, W)`` to ``size``."""
 
     axis = 1
 

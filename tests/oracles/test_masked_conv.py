@@ -1,0 +1,88 @@
+"""Autoregressive networks over maps: the exact pattern of what sees what."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.functional import jacobian
+from torch.testing import assert_close
+
+from flowvae import InputError, registry
+from flowvae.nn import ConvMADE
+from tests.laws.catalogue import generic
+
+EVENT = (2, 3, 4)
+
+
+def rank(event: tuple[int, ...], reverse: bool) -> Tensor:
+    """The place of every coordinate of the flattened map in the order: by rows, pixels, channels."""
+    channels, height, width = event
+    place = torch.arange(channels * height * width).reshape(height, width, channels).permute(2, 0, 1).flatten()
+    return place.flip(0).max() - place if reverse else place
+
+
+def sees(net: ConvMADE, event: tuple[int, ...]) -> Tensor:
+    """Whether output i moves with x_j, at random weights: ``(outputs, D, D)``."""
+    x = torch.randn(torch.Size(event).numel(), dtype=torch.float64)
+    return torch.stack([jacobian(lambda x, k=k: net(x)[k], x) != 0 for k in range(net.outputs)])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(("depth", "residual"), [(1, False), (2, False), (2, True)])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_an_output_sees_what_precedes_it_and_nothing_else(
+    channels: int, depth: int, residual: bool, kernel: int, reverse: bool
+) -> None:
+    """Zeros exactly where the order says; all that a kernel reaches in one step is seen."""
+    event = (channels, 3, 4)
+    net = generic(ConvMADE(event, width=12, depth=depth, kernel=kernel, reverse=reverse, residual=residual))
+    place = rank(event, reverse)
+    precedes = place[None, :] < place[:, None]
+    found = sees(net, event)
+    assert not found[:, ~precedes].any()
+    pixel = place.div(channels, rounding_mode="floor")
+    height, width = pixel.div(4, rounding_mode="floor"), pixel % 4
+    down, right = (height[:, None] - height).abs(), (width[:, None] - width).abs()
+    near = precedes & (down <= kernel // 2) & (right <= kernel // 2)
+    assert found[:, near].all()
+    reach = (depth + 1) * (kernel // 2)
+    assert not found[:, (down > reach) | (right > reach)].any()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_context_is_seen_from_everywhere_around(reverse: bool) -> None:
+    net = generic(ConvMADE(EVENT, 2 * 12, width=12, reverse=reverse))
+    x, h = torch.randn(24, dtype=torch.float64), torch.randn(24, dtype=torch.float64)
+    found = jacobian(lambda h: net(x, h)[0], h).reshape(*EVENT, *EVENT) != 0
+    assert found[:, 1, 1, :, :3, :3].all()
+
+
+def test_the_order_is_reversed_from_step_to_step() -> None:
+    """One step is triangular; two of opposite order are not, and their Jacobian is the product of two triangles."""
+    place = rank(EVENT, False).argsort()
+    x = torch.randn(24, dtype=torch.float64)
+    for steps, triangular in ((1, True), (2, False)):
+        flow = generic(registry.build("flow", {"name": "iaf", "steps": steps, "width": 12}, EVENT, 0))
+        matrix = jacobian(lambda x, flow=flow: flow(None)(x), x)[place][:, place]
+        assert (matrix.triu(1) == 0).all() == triangular
+
+
+@pytest.mark.parametrize("update", ["gated", "affine", "constant-sigma"])
+def test_the_log_determinant_is_that_of_the_jacobian(update: str) -> None:
+    flow = generic(registry.build("flow", {"name": "iaf", "steps": 3, "width": 12, "update": update}, EVENT, 24))
+    x, h = torch.randn(24, dtype=torch.float64), torch.randn(24, dtype=torch.float64)
+    transform = flow(h)
+    _, expected = torch.linalg.slogdet(jacobian(transform, x))
+    assert_close(transform.call_and_ladj(x)[1], expected, rtol=1e-10, atol=1e-10)
+    assert_close(transform.inv(transform(x)), x, rtol=1e-9, atol=1e-9)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected an odd kernel; got 2: use 3"):
+        ConvMADE(EVENT, kernel=2)
+    with pytest.raises(InputError, match=r"expected a context of maps 3 x 4; got 5 features"):
+        ConvMADE(EVENT, 5)
+    with pytest.raises(InputError, match=r"expected vectors \(D,\); got maps \(2, 3, 4\): use flow.name = 'iaf'"):
+        registry.build("flow", "planar", EVENT, 0)
+    with pytest.raises(InputError, match=r"got 'blocks': use 'auto'"):
+        registry.build("flow", {"name": "iaf", "inversion": "blocks"}, EVENT, 0)
