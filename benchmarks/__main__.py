@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> None:
     args = parser().parse_args(arguments)
     settings = QUICK if args.quick else Settings()
     if args.rounds:
-        settings = replace(settings, training_rounds=args.rounds, evaluation_rounds=args.rounds)
+        settings = replace(
+            settings, training_rounds=args.rounds, evaluation_rounds=args.rounds, flow_rounds=args.rounds
+        )
     results = measure(settings, args.only, " ".join(["python -m benchmarks", *arguments]))
     out = args.out or (None if args.quick else RESULTS)
     if out:

@@ -18,6 +18,8 @@ class Entry:
     options: dict[str, Any] = field(default_factory=dict)
     peak: str = "sgemm"
     """The entry that measures the peak of its arithmetic; itself for a peak."""
+    package: str | None = None
+    """What it needs beside flowvae."""
 
     @property
     def is_peak(self) -> bool:
@@ -27,7 +29,7 @@ class Entry:
     @property
     def available(self) -> bool:
         """Whether what it needs is installed."""
-        return not self.function.startswith("with_pythae.") or find_spec("pythae") is not None
+        return self.package is None or find_spec(self.package) is not None
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Contest:
     name: str
     title: str
     unit: str
-    flow: bool
+    options: dict[str, Any]
+    """Of every entry but the peaks."""
     rounds: int
     slice: float
     settle: float
@@ -52,7 +55,7 @@ SGEMM = Entry("sgemm", "matrix products, fp32", "peak.multiply", {"dtype": "floa
 BGEMM = Entry("bgemm", "matrix products, bf16", "peak.multiply", {"dtype": "bfloat16"}, peak="bgemm")
 
 TRAINING = (
-    Entry("pythae", "pythae", "with_pythae.train"),
+    Entry("pythae", "pythae", "with_pythae.train", package="pythae"),
     Entry("plain", "loop, eager", "by_hand.train_plain"),
     Entry("compiled", "loop, compiled, fused Adam", "by_hand.train_compiled"),
     Entry("tuned", "the same, malloc settings", "by_hand.train_compiled", {"malloc": True}),
@@ -63,13 +66,42 @@ TRAINING = (
 )
 TRAINING_YARDSTICKS = {"pythae": "÷ pythae", "compiled": "÷ compiled loop", "tuned": "÷ the same, malloc"}
 EVALUATION = (
-    Entry("pythae", "pythae, its batch size", "with_pythae.evaluate", {"batches": 2}),
-    Entry("pythae-large", "pythae, all samples at once", "with_pythae.evaluate", {"batches": 1}),
+    Entry("pythae", "pythae, its batch size", "with_pythae.evaluate", {"batches": 2}, package="pythae"),
+    Entry("pythae-large", "pythae, all samples at once", "with_pythae.evaluate", {"batches": 1}, package="pythae"),
     Entry("plain", "loop, eager", "by_hand.evaluate"),
     Entry("flowvae", "flowvae", "with_flowvae.evaluate"),
     SGEMM,
 )
 EVALUATION_YARDSTICKS = {"pythae": "÷ pythae", "pythae-large": "÷ pythae, at once", "plain": "÷ loop"}
+
+LIBRARIES = ("zuko", "nflows", "normflows", "pyro", "pythae")
+FLOW_YARDSTICKS = {library: f"÷ {library}" for library in LIBRARIES}
+
+
+def _flow(name: str, function: str, peak: str = "sgemm", **options: Any) -> Entry:
+    """Our flow, in the manner that its name tells; the bare name stands for the default."""
+    return Entry(name, name.replace("-", ", "), function, {"library": "flowvae", **options}, peak)
+
+
+def _flows(function: str, *ours: Entry) -> tuple[Entry, ...]:
+    """The flow of every library, and ours."""
+    theirs = [Entry(library, library, function, {"library": library}, package=library) for library in LIBRARIES]
+    return (*theirs, *ours, SGEMM, *[BGEMM for entry in ours if entry.peak == "bgemm"][:1])
+
+
+INVERSION = _flows(
+    "flows.invert",
+    _flow("flowvae", "flows.invert"),
+    _flow("flowvae-jacobi", "flows.invert", inversion="jacobi"),
+    _flow("flowvae-bf16", "flows.invert", "bgemm", bf16=True),
+)
+FORWARD_BACKWARD = _flows(
+    "flows.forward_backward",
+    _flow("flowvae", "flows.forward_backward"),
+    _flow("flowvae-compiled", "flows.forward_backward", compiled=True),
+    _flow("flowvae-bf16", "flows.forward_backward", "bgemm", bf16=True),
+    _flow("flowvae-bf16-compiled", "flows.forward_backward", "bgemm", bf16=True, compiled=True),
+)
 
 
 def contests(settings: Settings) -> list[Contest]:
@@ -81,14 +113,27 @@ def contests(settings: Settings) -> list[Contest]:
         name, model = ("iaf", f"IAF {flow_sizes} on {sizes}") if flow else ("vae", f"VAE {sizes}")
         found += [
             Contest(
-                f"train-{name}", f"Training, {model}, batch {s.batch}", "data", flow, s.training_rounds, s.slice,
-                s.settle, s.training_flop(flow), _available(TRAINING), TRAINING_YARDSTICKS,
+                f"train-{name}", f"Training, {model}, batch {s.batch}", "data", {"flow": flow}, s.training_rounds,
+                s.slice, s.settle, s.training_flop(flow), _available(TRAINING), TRAINING_YARDSTICKS,
             ),
             Contest(
-                f"evaluate-{name}", f"log p(x), {model}, {s.samples} samples x {s.points} data", "samples", flow,
-                s.evaluation_rounds, 0.0, 0.0, s.evaluation_flop(flow), _available(EVALUATION), EVALUATION_YARDSTICKS,
+                f"evaluate-{name}", f"log p(x), {model}, {s.samples} samples x {s.points} data", "samples",
+                {"flow": flow}, s.evaluation_rounds, 0.0, 0.0, s.evaluation_flop(flow), _available(EVALUATION),
+                EVALUATION_YARDSTICKS,
             ),
         ]  # fmt: skip
+    flow_of, weights = f"IAF {flow_sizes} over {s.flow_dim} coordinates", s.flow_weights(s.flow_dim)
+    for name, title, points, entries, flop in (
+        ("inversion", "Inversion", s.flow_batch, INVERSION, 2 * weights),
+        ("inversion-one", "Inversion", 1, INVERSION, 2 * weights),
+        ("flow-forward-backward", "Forward and backward", s.flow_batch, FORWARD_BACKWARD, 6 * weights),
+    ):
+        found.append(
+            Contest(
+                name, f"{title}, {flow_of}, batch {points}", "points", {"points": points}, s.flow_rounds, s.slice,
+                s.settle, flop, _available(entries), FLOW_YARDSTICKS,
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda contest: contest.name, reverse=True)
 
 

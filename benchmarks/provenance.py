@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.settings import Settings
 from flowvae.engine.environment import processor
 
-PACKAGES = ("flowvae", "pythae", "torch", "numpy")
+PACKAGES = ("flowvae", "pythae", "zuko", "nflows", "normflows", "pyro-ppl", "torch", "numpy")
 
 
 def provenance(command: str, settings: Settings) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def workers(contest: Contest, settings: Settings, data: Path, folder: Path) -> I
     with ExitStack() as stack:
         by_name = {}
         for entry in contest.entries:
-            options = entry.options if entry.is_peak else entry.options | {"flow": contest.flow}
+            options = entry.options if entry.is_peak else entry.options | contest.options
             worker = Worker(entry.function, options, settings, data, folder / contest.name / entry.name)
             by_name[entry.name] = worker
             stack.callback(worker.close)

@@ -18,6 +18,11 @@ class Settings:
     flow_width: int = 320
     batch: int = 128
 
+    flow_dim: int = 64
+    """Coordinates of the points on which flows alone are compared, with the steps and widths above."""
+    flow_batch: int = 1024
+    """Such points in a batch."""
+
     rows: int = 390 * 128
     """Training data: a multiple of the batch, so that every step is a full one in every contestant."""
     points: int = 500
@@ -30,6 +35,7 @@ class Settings:
 
     training_rounds: int = 7
     evaluation_rounds: int = 5
+    flow_rounds: int = 7
     settle: float = 0.25
     """Seconds that a contestant runs before it is measured in a round: threads wake, caches fill."""
     slice: float = 1.0
@@ -54,9 +60,12 @@ class Settings:
 
     @property
     def flow(self) -> int:
-        """Weights of the flow; masked ones count."""
-        step = self.dim * self.flow_width + self.flow_width**2 + 2 * self.flow_width * self.dim
-        return self.steps * step
+        """Weights of the flow of the model; masked ones count."""
+        return self.flow_weights(self.dim)
+
+    def flow_weights(self, dim: int) -> int:
+        """Weights of a flow over ``dim`` coordinates; masked ones count."""
+        return self.steps * (dim * self.flow_width + self.flow_width**2 + 2 * self.flow_width * dim)
 
     def training_flop(self, flow: bool) -> float:
         """Of a step, a datum: forward, and backward to weights and inputs, but for the data."""
@@ -68,8 +77,8 @@ class Settings:
 
 
 QUICK = Settings(
-    side=8, width=16, dim=4, steps=2, flow_width=16, batch=16, rows=1024, points=20, samples=10,
-    memory_points=2, memory_samples=50, square=64, training_rounds=2, evaluation_rounds=2, settle=0.02, slice=0.05,
-    threads=1, compiled=False,
+    side=8, width=16, dim=4, steps=2, flow_width=16, batch=16, flow_dim=6, flow_batch=32, rows=1024, points=20,
+    samples=10, memory_points=2, memory_samples=50, square=64, training_rounds=2, evaluation_rounds=2, flow_rounds=2,
+    settle=0.02, slice=0.05, threads=1, compiled=False,
 )  # fmt: skip
 """A smoke test: sizes that say nothing of speed, no compiler."""

@@ -25,6 +25,10 @@ samples of a datum in a batch; it encodes a datum once a sample, as it comes. `f
 by itself when there is much to evaluate, and yields more than log p(x): bound, KL terms, effective sample sizes. \
 Memory is what the process holds at the peak of an evaluation over what it holds after one of a single sample, which \
 loads the libraries.
+
+Flows alone are the steps of each library with its own affine update, in alternating orders, with ReLU. Forward and \
+backward is the loss of a normalising flow, with gradients to points and parameters. The work of an inversion counts \
+as that of one pass. The last layers of our flow are scaled up, so that iteration has as much to do as after training.
 """
 
 

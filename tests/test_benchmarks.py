@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import contests, gate, pictures, table
-from benchmarks.contestants import Place, by_hand, with_flowvae
+from benchmarks.contestants import Place, by_hand, flows, with_flowvae
 from benchmarks.settings import QUICK, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -138,8 +138,29 @@ def test_loop_by_hand_learns_and_its_flow_looks_back_only(place: Place) -> None:
     assert model.log_likelihood(x, 50).mean().item() > -after
 
 
-@pytest.mark.parametrize("entry", [*contests.TRAINING, *contests.EVALUATION], ids=lambda entry: entry.function)
-def test_every_contestant_runs_slice_by_slice(place: Place, entry: contests.Entry) -> None:
+@pytest.mark.parametrize("library", ["flowvae", *contests.LIBRARIES])
+def test_flows_are_bijections_with_the_same_weights(library: str) -> None:
+    """Autoregressive in alternating orders, with the log-determinant of their Jacobian, and back."""
+    pytest.importorskip(library)
+    flow = flows.built(QUICK, library)
+    assert sum(p.numel() for p in flow.module.parameters() if p.ndim == 2) == QUICK.flow_weights(QUICK.flow_dim)
+    x = torch.randn(5, QUICK.flow_dim)
+    with torch.no_grad():
+        y, ladj = flow.fast(x)
+        torch.testing.assert_close(flow.slow(y), x, rtol=1e-4, atol=1e-5)
+    derivative = torch.autograd.functional.jacobian(lambda t: flow.fast(t[None])[0][0], x[0])
+    torch.testing.assert_close(torch.linalg.slogdet(derivative)[1], ladj[0], rtol=1e-4, atol=1e-4)
+    assert (derivative != 0).sum() > QUICK.flow_dim * (QUICK.flow_dim + 1) / 2  # more than one triangle
+
+
+ENTRIES = [
+    *[(entry, {"flow": True}) for entry in (*contests.TRAINING, *contests.EVALUATION)],
+    *[(entry, {"points": 8}) for entry in (*contests.INVERSION, *contests.FORWARD_BACKWARD)],
+]
+
+
+@pytest.mark.parametrize(("entry", "of_contest"), ENTRIES, ids=lambda e: getattr(e, "function", ""))
+def test_every_contestant_runs_slice_by_slice(place: Place, entry: contests.Entry, of_contest: dict) -> None:
     if not entry.available:
         pytest.skip(f"{entry.name} is not installed")
     module, name = entry.function.split(".")
@@ -147,7 +168,7 @@ def test_every_contestant_runs_slice_by_slice(place: Place, entry: contests.Entr
     if module == "peak":
         options["dtype"] = getattr(torch, options["dtype"])
     else:
-        options["flow"] = True
+        options |= of_contest
     with pytest.raises(SystemExit):
         getattr(import_module(f"benchmarks.contestants.{module}"), name)(place, **options)
     found = [json.loads(line) for line in place.gate.answers.getvalue().splitlines()]
@@ -155,11 +176,14 @@ def test_every_contestant_runs_slice_by_slice(place: Place, entry: contests.Entr
     assert all(answer["work"] > 0 and answer["seconds"] > 0 for answer in found)
 
 
-def test_contests_go_without_pythae(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contests_go_without_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contests, "find_spec", lambda name: None)
     found = contests.contests(QUICK)
-    assert [contest.name for contest in found] == ["train-vae", "train-iaf", "evaluate-vae", "evaluate-iaf"]
-    assert not any("pythae" in entry.name for contest in found for entry in contest.entries)
+    flows_alone = ["inversion-one", "inversion", "flow-forward-backward"]
+    assert [contest.name for contest in found] == [
+        "train-vae", "train-iaf", *flows_alone, "evaluate-vae", "evaluate-iaf",
+    ]  # fmt: skip
+    assert not {entry.package for contest in found for entry in contest.entries} - {None}
 
 
 def test_quick_run_in_processes(tmp_path: Path) -> None:
