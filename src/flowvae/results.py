@@ -104,6 +104,7 @@ class Results:
             ]
             about: Record = {"study": study.name, "title": study.title, "description": study.description}
             about |= {"axes": study.places} if study.axes else {}
+            about |= {"pairs": study.pairs} if study.pairs else {}
             if study.pictures:
                 curves = _json(self.curves) if self.curves.is_file() else {}
                 curves.setdefault(row, {})[str(run["seed"])] = curve

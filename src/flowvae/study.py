@@ -83,6 +83,8 @@ class Study(BaseModel):
     evaluation: EvaluationOptions = EvaluationOptions()
     axes: list[Axis] = []
     """Instead of rows: their product is the rows."""
+    pairs: list[tuple[Name, Name]] = []
+    """Rows that are compared besides, [one, other]: the table tells the differences one - other, paired by seed."""
     pictures: bool = True
     """Whether curves, samples and reconstructions are kept with the results."""
     rows: Annotated[list[Row], Field(min_length=1)]
@@ -113,6 +115,8 @@ class Study(BaseModel):
         names = [row.name for row in study.rows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"expected rows of different names; got {twice[0]!r} twice: rename one")
+        for name in (name for pair in study.pairs for name in pair):
+            study.row(name)
         for number, spec in enumerate(study.measures):
             registry.resolve("measure", spec, path=f"measures.{number}")
         for row in study.rows:

@@ -25,6 +25,7 @@ class Metric:
 METRICS = {
     "elbo": Metric("−ELBO", sign=-1),
     "log_likelihood": Metric("−log p(x)", sign=-1),
+    "log_likelihood_100": Metric("−log p(x), K = 100", sign=-1),
     "gap": Metric("gap"),
     "posterior_kl": Metric("KL(q ‖ p(z | x))", decimals=3),
     "rate": Metric("rate"),
@@ -128,8 +129,25 @@ def study_table(results: Mapping[str, Any]) -> Table:
             line.append(with_interval(row.differences[name], decimals) if row is not rows[0] else "")
         line += [row.binarise, row.samples, str(len(row.seeds)) if row.seeds else NONE]
         cells.append((*line, *_published(row.published, names)))
-    table = Table(tuple(columns), tuple(cells), _study_caption(rows, names), str(results.get("title", "")))
+    caption = " ".join([_study_caption(rows, names), *_compared(rows, names, results.get("pairs") or [])])
+    table = Table(tuple(columns), tuple(cells), caption, str(results.get("title", "")))
     return table.without_empty_columns()
+
+
+def _compared(rows: Sequence[StudyRow], names: Sequence[str], pairs: Iterable[Sequence[str]]) -> list[str]:
+    """A sentence for each pair of rows: the differences of their metrics, paired by seed."""
+    found = {row.name: row for row in rows}
+    said = []
+    for one, other in ((found[one], found[other]) for one, other in pairs):
+        figures = []
+        for name in names:
+            difference = paired_difference(other.values[name], one.values[name])
+            if difference:
+                interval = with_interval(difference, metric(name).decimals).replace("\n", " ")
+                figures.append(f"{metric(name).title} {interval}")
+        if figures:
+            said.append(f"{one.label} minus {other.label}: {'; '.join(figures)}.")
+    return said
 
 
 def _crossed_table(results: Mapping[str, Any]) -> Table:
