@@ -17,15 +17,14 @@ from flowvae.data import resolve_data
 from flowvae.engine.folder import FREE, without_none
 from flowvae.engine.options import Phase, Training, overlaid
 from flowvae.errors import InputError, nearest
-from flowvae.model import PARTS
+from flowvae.model import PARTS, resolve_parts
 from flowvae.overrides import assign, merged
 from flowvae.registry import Count, NonNegative, validated
 
 Table = dict[str, Any]
 
 TRAINED = {"objective": "elbo", "optimiser": "adam", "schedule": "constant"}
-COMPONENTS = {**PARTS, **TRAINED}
-"""The tables that name a component, and the one that each stands for when it names none."""
+"""The tables of training that name a component, and the one that each stands for when it names none."""
 
 PLACES = ("path", "dir")
 """Entries of ``data`` that say where the files lie, not what they hold."""
@@ -99,10 +98,9 @@ class Config(BaseModel):
             raise InputError(
                 "expected data to train on; the recipe names none: use --data digits, --data PATH, or a table [data]"
             )
-        components = {
-            kind: registry.resolve(kind, _spec(tables.get(kind), kind), default=name)
-            for kind, name in COMPONENTS.items()
-        }
+        specs = {kind: _spec(tables.get(kind), kind) for kind in (*PARTS, *TRAINED)}
+        components = resolve_parts(specs)
+        components |= {kind: registry.resolve(kind, specs[kind], default=name) for kind, name in TRAINED.items()}
         training, phases = _training(tables, components)
         return cls(
             seed=training.seed,

@@ -73,7 +73,7 @@ class VAE(nn.Module):
     def reconstruct(self, x: Tensor, samples: int = 1) -> Tensor:
         """E_q[ E p(x | z) ]: the likelihood's mean averaged over ``samples`` posterior draws, ``(B, *event)``.
 
-        Of sequences, which have no mean, the mode at one draw.
+        Of sequences, which have no mean, the mode at one draw; behind a flow, where none is known, draws.
         """
         h = self.encoder(x)
         c, _ = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
@@ -97,6 +97,24 @@ class Described(Protocol):
     def mean(self) -> Tensor: ...
 
 
+def resolve_parts(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tables ``encoder``, ``latents`` and ``likelihood`` of ``spec``, checked and complete.
+
+    Where nothing is inferred the encoder is ``none``; `InputError` where another one is named, or none is needed.
+    """
+    tables = {part: registry.resolve(part, spec.get(part), default=name) for part, name in PARTS.items()}
+    structure = tables["latents"]["name"]
+    infers = getattr(registry.component("latents", structure), "infers", True)
+    if not infers and spec.get("encoder") is None:
+        tables["encoder"] = registry.resolve("encoder", "none")
+    found = tables["encoder"]["name"]
+    if infers is (found == "none"):
+        expected = "an encoder" if infers else "no encoder"
+        remedy = "name one, such as 'mlp'" if infers else "leave it out"
+        raise InputError(f"encoder.name: expected {expected} for latents.name = {structure!r}; got {found!r}: {remedy}")
+    return tables
+
+
 def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...]) -> VAE:
     """A model from the tables ``encoder``, ``latents`` and ``likelihood``, each of them optional.
 
@@ -113,7 +131,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
         if table not in PARTS:
             raise InputError(f"expected a table of a model; got {table!r}{nearest(table, PARTS)}")
     event_shape = data if isinstance(data, tuple) else data.event_shape  # a tuple, or a `Schema` of sequences
-    tables = {part: registry.resolve(part, spec.get(part), default=name) for part, name in PARTS.items()}
+    tables = resolve_parts(spec)
     encoder = registry.build("encoder", tables["encoder"], event_shape)
     latents = registry.build("latents", tables["latents"], encoder.features)
     likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)

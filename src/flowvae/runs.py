@@ -151,16 +151,17 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     """Keep an evaluation in the run, with what a report shows beside it; returns the one it takes the place of.
 
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
-    ``reconstructions.npz`` the first data of the split as the model sees them, and their means; sequences in
-    print. A model with a graph has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
+    ``reconstructions.npz`` the first data of the split as the model sees them, and their means, if it has latents;
+    sequences in print. A model with a graph has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
     """
     seed, place = record["seed"], run.path / "evaluation.json"
     before = _earlier(place)
     write_text(place, json.dumps(record, indent=1) + "\n")
     save_arrays(run.path / "samples.npz", samples=run.shown(sample(run.model, SHOWN["samples"], seed=seed)))
     keep_structure(run, record["kl"], seed)
-    pairs = reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
-    save_arrays(run.path / "reconstructions.npz", **{name: run.shown(data) for name, data in pairs.items()})
+    if run.model.latents.infers:
+        pairs = reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
+        save_arrays(run.path / "reconstructions.npz", **{name: run.shown(data) for name, data in pairs.items()})
     return before
 
 

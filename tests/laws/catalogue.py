@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 
 from flowvae import InputError, build_model, registry
 from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
+from flowvae.distributions.base import has
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
 
@@ -197,7 +198,7 @@ def _likelihood(case: Case, likelihood: Any) -> Rig:
         p = likelihood(c)
         if "sequence" in likelihood.accepts:
             return (p.log_prob(steps(x)),)
-        return p.log_prob(x.sigmoid()), p.mean
+        return (p.log_prob(x.sigmoid()), p.mean) if has(p, "mean") else (p.log_prob(x.sigmoid()),)
 
     return Rig(likelihood, case.shapes, run, shared=1)
 
@@ -304,7 +305,8 @@ def _accepts(case: Case) -> bool:
     return True
 
 
-COMPONENTS = [case for kind in WIRING for case in cases(kind)]
+COMPONENTS = [case for kind in WIRING for case in cases(kind) if case.spec["name"] != "none"]
+"""All but those that stand for the absence of an encoder or of latents, and compute nothing."""
 MODULES = [case for case in COMPONENTS if case.kind != "family"]
 DENSITIES = [case for case in COMPONENTS if case.kind in ("flow", "family", "prior", "posterior")]
 DRAWN = [case for case in DENSITIES if case.kind != "prior"]
@@ -321,7 +323,13 @@ def models() -> list[dict[str, Any]]:
     encoder = {"name": "mlp", "width": 12, "depth": 1}
     likelihood = {"name": "bernoulli", "decoder": {"name": "mlp", "width": 12, "depth": 1}}
     fitting = [spec for spec in structures("latents") if _accepts(Case("latents", spec, (FEATURES,)))]
-    return [{"encoder": encoder, "latents": spec, "likelihood": likelihood} for spec in fitting]
+    density = {"name": "flow", "flow": {"name": "spline", "width": 12, "steps": 2}}
+    return [
+        {"encoder": encoder, "latents": spec, "likelihood": likelihood}
+        if spec["name"] != "none"
+        else {"latents": spec, "likelihood": density}
+        for spec in fitting
+    ]
 
 
 def part(tables: dict[str, Any], *path: str) -> Any:

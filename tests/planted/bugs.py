@@ -58,6 +58,7 @@ from flowvae.transforms import (
     Composed,
     Coupling,
     Gated,
+    Inverse,
     Permuted,
     PlanarTransform,
     RadialTransform,
@@ -74,6 +75,7 @@ from tests.oracles import (
     test_autoregressive,
     test_bernoulli,
     test_bijections,
+    test_density_models,
     test_images,
     test_inversion,
     test_kl,
@@ -129,6 +131,12 @@ def spied(law: Callable[..., None], *arguments: Any) -> None:
     """A law that wants the spy on inversions."""
     with pytest.MonkeyPatch.context() as patch:
         law(*arguments, test_never_inverts.spy(patch))
+
+
+def patched(law: Callable[..., None], *arguments: Any) -> None:
+    """A law that patches for itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        law(*arguments, patch)
 
 
 def name_is_taken_once() -> None:
@@ -313,6 +321,10 @@ def spline_of_the_far_point(self: Spline, x: Tensor, *params: Tensor) -> tuple[T
     y, ladj = spline._rational((x - left) / w, h / w, d0, d1)
     inside = x.abs() < self.bound
     return torch.where(inside, bottom + h * y, x), torch.where(inside, ladj, 0)
+
+
+def inverted_to_be_scored(self: Inverse, y: Tensor) -> tuple[Tensor, Tensor]:
+    return Transform.inverse_and_ladj(self, y)
 
 
 def free_slopes_at_the_ends(a: Tensor) -> Tensor:
@@ -747,6 +759,13 @@ BUGS = [
         "_slopes",
         free_slopes_at_the_ends,
         test_spline.test_it_is_zukos,
+    ),
+    Bug(
+        "scoring through an inverse inverts it",
+        Inverse,
+        "inverse_and_ladj",
+        inverted_to_be_scored,
+        partial(patched, test_density_models.test_one_direction_is_one_pass, "scoring"),
     ),
     Bug(
         "planar is not made invertible", PlanarTransform, "__init__", not_made_invertible, partial(flow_inverse, PLANAR)

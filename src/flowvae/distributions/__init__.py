@@ -1,7 +1,13 @@
 """Distributions with the noise in the open, and the families that make them from parameters."""
 
 from flowvae.distributions.ancestral import Ancestral
-from flowvae.distributions.base import Family, Noise, Sampled, rsample_and_log_prob, sample_and_log_prob
+from flowvae.distributions.base import (
+    Family,
+    Noise,
+    Sampled,
+    rsample_and_log_prob,
+    sample_and_log_prob,
+)
 from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal

@@ -95,22 +95,27 @@ def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise 
 
 
 def typical(p: Distribution) -> Tensor:
-    """The datum that stands for p: its mean, or its mode where data cannot be averaged."""
+    """The datum that stands for p: its mean, its mode where data cannot be averaged, a draw where neither is known."""
+    for known in ("mean", "mode"):
+        if has(p, known):
+            return getattr(p, known)
+    return p.sample()
+
+
+def has(p: Distribution, what: str) -> bool:
+    """Whether p knows its ``mean`` or its ``mode``; behind a flow neither is known."""
     try:
-        return p.mean
+        return getattr(p, what) is not None
     except NotImplementedError:
-        return p.mode
+        return False
 
 
 def average(p: Distribution) -> Tensor:
     """Typical data averaged over the first batch dimension, ``(S, *)`` to ``(*)``; modes only where S is 1."""
     data = typical(p)
-    if len(data) == 1:
-        return data[0]
-    try:
-        return p.mean.mean(0)
-    except NotImplementedError:
-        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}") from None
+    if len(data) > 1 and not has(p, "mean") and has(p, "mode"):
+        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}")
+    return data.mean(0)
 
 
 class Family(ABC):

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from flowvae.data import Split
 from flowvae.distributions.base import average, typical
+from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
 from flowvae.evaluation.noise import DatumNoise
@@ -29,7 +30,7 @@ def sample(
     """Means of p(x | z) for n draws z from the prior, or with ``mean`` off draws of x: ``(n, *event)``.
 
     ``temperature`` scales the prior's noise. The first samples are the same whatever n. Sequences have no mean: theirs
-    is the greedy one. ``show`` says what is made of p(x | z) instead.
+    is the greedy one. Behind a flow it is a draw, since none is known. ``show`` says what is made of p(x | z) instead.
 
     >>> from flowvae import build_model
     >>> sample(build_model({"latents": {"dim": 2}}, (1, 8, 8)), 5).shape
@@ -49,8 +50,10 @@ def reconstruct(
     """``originals``, as the model sees them, and ``means``: E[x | z] averaged over ``samples`` posterior draws.
 
     Both are ``(N, *event)``. ``seed`` is that of the draws, and of the bits where binarisation is dynamic. ``show``
-    says what is made of p(x | z), of batch ``(S, B)``, instead.
+    says what is made of p(x | z), of batch ``(S, B)``, instead. Raises `InputError` for a model without latents.
     """
+    if not model.latents.infers:
+        raise InputError("expected latents to reconstruct from; the model has none: choose a model with latents")
     data = split.frozen(seed)
     with evaluating(model, seed):
         parts = [(x, show(model.likelihood(c))) for _, x, c, _ in walks(model, data, samples, seed)]
@@ -62,13 +65,15 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     """The latent code of every datum, ``(N, *event)``: ``mean`` and ``sd`` of q(z | x), and ``z``, one draw from it.
 
     Mean and standard deviation are exact where the posterior is Gaussian, else those of ``samples`` draws. With several
-    latent groups, the names carry the group's number: ``mean_0``, ...
+    latent groups, the names carry the group's number: ``mean_0``, ... Raises `InputError` for a model without latents.
 
     >>> from flowvae import build_model
     >>> code = encode(build_model({"latents": {"dim": 2}}, (6,)), Split(torch.rand(5, 6)))
     >>> {name: array.shape for name, array in code.items()}
     {'mean': (5, 2), 'sd': (5, 2), 'z': (5, 2)}
     """
+    if not model.latents.infers:
+        raise InputError("expected latents to encode; the model has none: choose a model with latents")
     data = split.frozen(seed)
     codes: list[Code] = []
     draws: list[tuple[Tensor, ...]] = []

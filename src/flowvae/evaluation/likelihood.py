@@ -28,7 +28,8 @@ def evaluate(
 
     The second is the importance-weighted bound: below log p(x) in expectation, rising to it with K. The encoder runs
     once a datum. The figures of a model whose graph is still open are means over ten graphs, each with K draws: outside
-    the logarithm, E_c[ log p(x | c) ]. The result is a function of the model, the data, ``samples`` and ``seed``; it
+    the logarithm, E_c[ log p(x | c) ]. A model without latents draws nothing: K is 1 whatever was asked for, and both
+    figures are log p(x) itself. The result is a function of the model, the data, ``samples`` and ``seed``; it
     does not depend on ``memory`` beyond rounding. Networks run in the model's precision, sums in double precision.
 
     Args:
@@ -70,7 +71,7 @@ def evaluate(
         kl_per_dimension=[[] if kl is None else kl.flatten().tolist() for kl in per_dimension],
         active_units=[code.active_units for code in found.codes],
         bits_per_dim=bits_per_dimension(log_likelihood, split.event_shape) if accepts == ("levels",) else None,
-        samples=samples,
+        samples=found.samples,
         seed=seed,
         binarise=split.binarise,
         count=len(split),

@@ -44,6 +44,8 @@ class Found:
     """log q - log p, averaged over the draws, ``(groups, N)``."""
     codes: list[Code]
     graphs: int
+    samples: int
+    """Draws a datum and graph: those that were asked for, or 1 where nothing is drawn."""
 
 
 def one_pass(
@@ -92,6 +94,8 @@ class _Pass:
             x = inputs(model, data, range(1))
             self.first = h = model.encoder(x)  # kept, since the encoder is to run once a datum
         self.terms = ChunkTerms(model, noise, x, h)
+        if not self.terms.events:
+            self.samples = 1  # nothing is drawn: the one weight is p(x) itself
         self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
         cost = Cost(datum=encoding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
         self.plan = plan(
@@ -105,7 +109,8 @@ class _Pass:
         blocks = [self._block(range(start, min(start + step, count))) for start in range(0, count, step)]
         weights, kl = zip(*blocks, strict=True)
         log_px_hat, elbo, ess = _joined(weights)
-        return Found(log_px_hat, elbo, ess, kl=_joined(kl), codes=self.codes, graphs=self.graphs)
+        samples = self.samples // self.graphs
+        return Found(log_px_hat, elbo, ess, kl=_joined(kl), codes=self.codes, graphs=self.graphs, samples=samples)
 
     def _block(self, rows: range) -> tuple[Tensor, Tensor]:
         """log p(x), bound and effective sample size of the data ``rows``, ``(3, rows)``; KL ``(groups, rows)``."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,9 @@ class Latents(nn.Module, ABC):
 
     ``out_shape`` is the shape of the decoder's input. The prior that a walk scores is the prior that it generates from.
     """
+
+    infers: ClassVar[bool] = True
+    """Whether it reads the encoder's features."""
 
     out_shape: tuple[int, ...]
     origin: Tensor

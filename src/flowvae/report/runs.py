@@ -90,7 +90,7 @@ def _read(folder: Path, name: str, group: str) -> Run:
         (environment is not None, "provenance (environment.json)", anew),
         (evaluation is not None, "evaluation: held-out bound, log p(x), KL per dimension", evaluate),
         (samples is not None, "samples", evaluate),
-        (pairs is not None, "reconstructions", evaluate),
+        (pairs is not None or _without_latents(evaluation), "reconstructions", evaluate),
     )
     return Run(
         name=name,
@@ -106,6 +106,11 @@ def _read(folder: Path, name: str, group: str) -> Run:
         structure=_json(folder / "structure.json"),
         ancestral=(ancestral[0], ancestral[1]) if ancestral else None,
     )
+
+
+def _without_latents(evaluation: dict[str, Any] | None) -> bool:
+    """Whether there is nothing to reconstruct from: no latent group has a rate."""
+    return (evaluation or {}).get("kl") == []
 
 
 def _epochs(history: History, config: dict[str, Any]) -> tuple[int, int | None]:

@@ -1,0 +1,77 @@
+"""Densities in the plane, drawn by seed: what flows are tried on."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from flowvae.data.assemble import assemble
+from flowvae.data.base import Data, stream
+from flowvae.data.parts import SPLITS, Part
+from flowvae.registry import Count, NonNegative, register
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+@register("data", "moons")
+def moons(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+    """Two interleaved half circles with normal noise: points of the plane, labelled by their half.
+
+    ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
+    """
+    return _toy("moons", _moons, 2, count, seed)
+
+
+@register("data", "rings")
+def rings(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+    """Four concentric circles with normal noise: points of the plane, labelled by their circle.
+
+    ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
+    """
+    return _toy("rings", _rings, 4, count, seed)
+
+
+@register("data", "pinwheel")
+def pinwheel(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+    """Five normal arms that are bent by the distance from the centre: points of the plane, labelled by their arm.
+
+    ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
+
+    Reference: Johnson, Duvenaud, Wiltschko, Datta, Adams (2016), arXiv:1603.06277, figure 4.
+    """
+    return _toy("pinwheel", _pinwheel, 5, count, seed)
+
+
+Draw = Callable[[np.random.RandomState, np.ndarray], np.ndarray]
+"""Points ``(N, 2)`` of the parts of a density that are given by number, ``(N,)``."""
+
+
+def _moons(noise: np.random.RandomState, half: np.ndarray) -> np.ndarray:
+    angle = np.pi * noise.random_sample(len(half))
+    upper = np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], 1)
+    return 2 * (np.where(half[:, None] == 0, upper, -upper) + 0.1 * noise.standard_normal(upper.shape))
+
+
+def _rings(noise: np.random.RandomState, ring: np.ndarray) -> np.ndarray:
+    angle, radius = 2 * np.pi * noise.random_sample(len(ring)), 0.75 * (1 + ring)
+    points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return points + 0.08 * noise.standard_normal(points.shape)
+
+
+def _pinwheel(noise: np.random.RandomState, arm: np.ndarray) -> np.ndarray:
+    along, across = (1 + 0.3 * noise.standard_normal(len(arm))), 0.1 * noise.standard_normal(len(arm))
+    angle = 2 * np.pi * arm / 5 + 0.25 * np.exp(along)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return 2 * np.stack([along * cos - across * sin, along * sin + across * cos], 1)
+
+
+def _toy(name: str, draw: Draw, parts: int, count: int, seed: int) -> Data:
+    """Points of ``parts`` equally likely parts."""
+    noise = stream(seed)
+    labels = noise.randint(parts, size=count)
+    points = draw(noise, labels).astype(np.float32)
+    ends = np.cumsum([0, *(round(SHARES[split] * count) for split in SPLITS)])
+    dealt = {
+        split: Part(points[start:end], labels[start:end])
+        for split, start, end in zip(SPLITS, ends[:-1], ends[1:], strict=True)
+    }
+    return assemble(name, dealt)
