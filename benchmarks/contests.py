@@ -72,6 +72,17 @@ EVALUATION = (
     Entry("flowvae", "flowvae", "with_flowvae.evaluate"),
     SGEMM,
 )
+SEQUENCES = (
+    Entry("plain", "loop, eager", "sequences_by_hand.train"),
+    Entry("tuned", "the same, fused Adam, data indexed", "sequences_by_hand.train", {"tuned": True}),
+    Entry("flowvae", "flowvae", "sequences_with_flowvae.train"),
+    SGEMM,
+)
+DECODING = (
+    Entry("prefix", "prefix run again at every step", "sequences_by_hand.decode"),
+    Entry("flowvae", "flowvae", "sequences_with_flowvae.decode"),
+    SGEMM,
+)
 EVALUATION_YARDSTICKS = {"pythae": "÷ pythae", "pythae-large": "÷ pythae, at once", "plain": "÷ loop"}
 
 LIBRARIES = ("zuko", "nflows", "normflows", "pyro", "pythae")
@@ -134,6 +145,17 @@ def contests(settings: Settings) -> list[Contest]:
                 s.settle, flop, _available(entries), FLOW_YARDSTICKS,
             )
         )  # fmt: skip
+    tokens = f"{s.vocabulary} tokens, length {s.length}, LSTM {s.recurrent}"
+    found += [
+        Contest(
+            "train-sequences", f"Training, {tokens}, batch {s.batch}", "tokens", {}, s.training_rounds, s.slice,
+            s.settle, 6 * (3 * s.recurrence + s.head), SEQUENCES, {"plain": "÷ loop", "tuned": "÷ tuned loop"},
+        ),
+        Contest(
+            "decode-sequences", f"Free-running draws, {tokens}, {s.decoded} at a time", "tokens", {},
+            s.evaluation_rounds, 0.0, 0.0, 2 * (s.recurrence + s.head), DECODING, {"prefix": "÷ prefix"},
+        ),
+    ]  # fmt: skip
     return sorted(found, key=lambda contest: contest.name, reverse=True)
 
 

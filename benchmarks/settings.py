@@ -30,6 +30,16 @@ class Settings:
     memory_points: int = 40
     memory_samples: int = 5000
 
+    lines: int = 50 * 128
+    """Sequences, all of ``length`` tokens."""
+    length: int = 32
+    vocabulary: int = 100
+    embedding: int = 64
+    recurrent: int = 256
+    """Units of every LSTM."""
+    decoded: int = 256
+    """Sequences that are decoded at a time."""
+
     square: int = 2048
     """Side of the matrices whose product is the measured peak."""
 
@@ -67,6 +77,16 @@ class Settings:
         """Weights of a flow over ``dim`` coordinates; masked ones count."""
         return self.steps * (dim * self.flow_width + self.flow_width**2 + 2 * self.flow_width * dim)
 
+    @property
+    def recurrence(self) -> int:
+        """Weights that an LSTM multiplies for a token."""
+        return 4 * self.recurrent * (self.embedding + self.recurrent)
+
+    @property
+    def head(self) -> int:
+        """Weights from an LSTM to the tokens and the end; flowvae has the unknown beside them."""
+        return self.recurrent * (self.vocabulary + 1)
+
     def training_flop(self, flow: bool) -> float:
         """Of a step, a datum: forward, and backward to weights and inputs, but for the data."""
         return 6 * self.weights(flow) - 2 * self.pixels * self.width
@@ -78,7 +98,8 @@ class Settings:
 
 QUICK = Settings(
     side=8, width=16, dim=4, steps=2, flow_width=16, batch=16, flow_dim=6, flow_batch=32, rows=1024, points=20,
-    samples=10, memory_points=2, memory_samples=50, square=64, training_rounds=2, evaluation_rounds=2, flow_rounds=2,
-    settle=0.02, slice=0.05, threads=1, compiled=False,
+    samples=10, memory_points=2, memory_samples=50, lines=256, length=5, vocabulary=7, embedding=4, recurrent=8,
+    decoded=16, square=64, training_rounds=2, evaluation_rounds=2, flow_rounds=2, settle=0.02, slice=0.05, threads=1,
+    compiled=False,
 )  # fmt: skip
 """A smoke test: sizes that say nothing of speed, no compiler."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import contests, gate, pictures, table
-from benchmarks.contestants import Place, by_hand, flows, with_flowvae
+from benchmarks.contestants import Place, by_hand, flows, sequences_by_hand, sequences_with_flowvae, with_flowvae
 from benchmarks.settings import QUICK, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +110,16 @@ def test_work_is_that_of_the_matrix_products() -> None:
     assert s.evaluation_flop(True) == pytest.approx(2.4e6, rel=0.02)
 
 
+def test_sequences_have_the_same_weights(place: Place) -> None:
+    """But for the unknown token, which flowvae adds: a row of each embedding, and one of the head."""
+    data = sequences_with_flowvae.load(place)
+    ours, theirs = sequences_with_flowvae.build(QUICK, data), sequences_by_hand.VAE(QUICK)
+    count, other = (sum(p.numel() for p in model.parameters()) for model in (ours, theirs))
+    assert count == other + 2 * QUICK.embedding + QUICK.recurrent + 1
+    x = data.train.batch(torch.arange(4))
+    assert (x[..., 0] > 0).all()
+
+
 @pytest.mark.parametrize("flow", [False, True])
 def test_contestants_have_the_same_weights(place: Place, flow: bool) -> None:
     def weights(model: torch.nn.Module) -> int:
@@ -156,6 +166,7 @@ def test_flows_are_bijections_with_the_same_weights(library: str) -> None:
 ENTRIES = [
     *[(entry, {"flow": True}) for entry in (*contests.TRAINING, *contests.EVALUATION)],
     *[(entry, {"points": 8}) for entry in (*contests.INVERSION, *contests.FORWARD_BACKWARD)],
+    *[(entry, {}) for entry in (*contests.SEQUENCES, *contests.DECODING)],
 ]
 
 
@@ -181,7 +192,7 @@ def test_contests_go_without_other_libraries(monkeypatch: pytest.MonkeyPatch) ->
     found = contests.contests(QUICK)
     flows_alone = ["inversion-one", "inversion", "flow-forward-backward"]
     assert [contest.name for contest in found] == [
-        "train-vae", "train-iaf", *flows_alone, "evaluate-vae", "evaluate-iaf",
+        "train-vae", "train-sequences", "train-iaf", *flows_alone, "evaluate-vae", "evaluate-iaf", "decode-sequences",
     ]  # fmt: skip
     assert not {entry.package for contest in found for entry in contest.entries} - {None}
 

@@ -1,7 +1,7 @@
 """flowvae, by its public interface."""
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor
@@ -21,22 +21,28 @@ class Paced(Split):
     """A split that passes the gate before it yields a batch: the only thing that is not as a user has it."""
 
     gate: Gate | None = None
+    work: int = 1
+    """What a datum counts."""
 
     def batch(self, indices: Tensor) -> Tensor:
         assert self.gate is not None
-        self.gate(len(indices))
+        self.gate(len(indices) * self.work)
         return super().batch(indices)
+
+
+def paced(data: Data, gate: Gate, work: int = 1) -> Data:
+    """The data, their training split at the gate's pace."""
+    parts = {field.name: getattr(data.train, field.name) for field in fields(Split)}
+    return replace(data, train=Paced(**parts, gate=gate, work=work))
 
 
 def train(place: Place, *, flow: bool, precision: str) -> None:
     """`fv.fit` in memory, with a validation at the end that never comes; it binarises every batch anew."""
     data = load(place)
-    parts = {field.name: getattr(data.train, field.name) for field in fields(Split)}
-    paced = Data(**{**vars(data), "train": Paced(**parts, gate=place.gate)})
     model = build(place.settings, data, flow)
     fv.fit(
-        model, paced, epochs=ENDLESS, batch_size=place.settings.batch, precision=precision, quiet=True,
-        compile="auto" if place.settings.compiled else "off", validate_every=ENDLESS,
+        model, paced(data, place.gate), epochs=ENDLESS, batch_size=place.settings.batch, precision=precision,
+        quiet=True, compile="auto" if place.settings.compiled else "off", validate_every=ENDLESS,
     )  # fmt: skip
 
 
