@@ -14,7 +14,7 @@ from flowvae.distributions.diagonal import kl_per_dimension
 from flowvae.errors import InputError
 from flowvae.latents import Latent
 from flowvae.model import Trace
-from flowvae.registry import Count, NonNegativeFloat, register
+from flowvae.registry import Count, Fraction, NonNegativeFloat, register
 
 KL = Literal["auto", "analytic", "monte-carlo"]
 
@@ -126,6 +126,36 @@ class FreeBits(_Annealed):
         if isinstance(latent.q, DiagonalNormal) and isinstance(latent.p, DiagonalNormal):
             return kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
         raise InputError("expected diagonal Gaussians for free bits per dimension: use objective.per = 'group'")
+
+
+@register("objective", "tempered")
+class Tempered(_Annealed):
+    """E_q[ log q(z | x) - beta (log p(x | z) + log p(z)) ]: the free energy of a joint density raised to beta.
+
+    beta rises linearly from ``start`` to 1 over ``warmup`` epochs or steps (``unit``): a hot target is flat, and a flow
+    finds all of its modes before they part.
+
+    Reference: Rezende and Mohamed (2015), arXiv:1505.05770, section 6.1 and equation 20.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: Fraction = 0.01,
+        warmup: NonNegativeFloat = 0.0,
+        unit: Literal["epoch", "step"] = "epoch",
+        samples: Count = 1,
+    ):
+        super().__init__(samples, 1.0, warmup, 0.0, unit)
+        self.start = start
+
+    def weight(self, step: int, steps_per_epoch: int) -> float:
+        return self.start + (1 - self.start) * super().weight(step, steps_per_epoch)
+
+    def forward(self, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
+        joint = sum((latent.log_p for latent in trace.latents), trace.log_px)
+        log_q = sum((latent.log_q for latent in trace.latents), torch.zeros_like(joint))
+        return (log_q - beta * joint).mean()
 
 
 @register("objective", "iwae")

@@ -42,6 +42,17 @@ def test_elbo_is_distortion_plus_beta_rate() -> None:
     assert_close(objective("elbo", kl="monte-carlo")(t), -t.log_w.mean(), rtol=1e-12, atol=0)
 
 
+def test_a_tempered_joint_is_raised_to_beta() -> None:
+    t = trace()
+    log_q = sum(latent.log_q.mean() for latent in t.latents)
+    joint = t.log_px.mean() + sum(latent.log_p.mean() for latent in t.latents)
+    for beta in (0.0, 0.3, 1.0):
+        assert_close(objective("tempered")(t, beta), log_q - beta * joint, rtol=1e-12, atol=0)
+    assert_close(objective("tempered")(t), -t.log_w.mean(), rtol=1e-12, atol=0)
+    rising = objective("tempered", start=0.2, warmup=4.0)
+    assert [rising.weight(step, 10) for step in (0, 20, 40, 90)] == pytest.approx([0.2, 0.6, 1.0, 1.0])
+
+
 def test_the_analytic_bound_is_the_mean_of_the_sampled_one() -> None:
     """Within 4 standard errors."""
     vae, x = model(DIAGONAL).requires_grad_(False), torch.ones(1, 4).double()

@@ -15,9 +15,9 @@ Binarise = Literal["dynamic", "static-seeded", "threshold", "none"]
 """How intensities x in [0, 1] become bits: ``dynamic`` draws Bernoulli(x) afresh for every batch,
 ``static-seeded`` drew it once by seed, ``threshold`` takes x > 1/2, ``none`` leaves x as it is."""
 
-Support = Literal["binary", "levels", "unit", "real", "sequence"]
+Support = Literal["binary", "levels", "unit", "real", "sequence", "nothing"]
 """What batches hold: bits, whole numbers 0 to scale over the scale (bytes over 255), values in [0, 1], any real
-numbers, or sequences, whose event shape is a `Schema`."""
+numbers, sequences, whose event shape is a `Schema`, or nothing: a 0 that stands for no observation."""
 
 BLOCK = 4096  # rows drawn at a time when a split is frozen: bounds memory, has no influence on the result
 

@@ -21,6 +21,7 @@ WORDS = {
     "unit": "values in [0, 1]",
     "real": "real values",
     "sequence": "sequences",
+    "nothing": "no observation",
 }
 
 LEVELS = "discretised_logistic"
@@ -133,7 +134,7 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str], level
     low, high = value_range(arrays)
     scale, binarise = data.train.scale, data.train.binarise
     got = interval(low / scale, high / scale) if binarise == "none" else f"bits (data.binarise={binarise})"
-    got = WORDS["sequence"] if data.support == "sequence" else got
+    got = WORDS[data.support] if data.support in ("sequence", "nothing") else got
     remedies = [f"use --set likelihood.name={name}" for name in _accepting(data.support)]
     if data.support == "real":
         remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))

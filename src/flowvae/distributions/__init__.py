@@ -11,6 +11,7 @@ from flowvae.distributions.base import (
 from flowvae.distributions.bernoulli import Bernoulli
 from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
+from flowvae.distributions.energy import Energy
 from flowvae.distributions.flow import FlowDistribution
 from flowvae.distributions.full import FullNormal
 from flowvae.distributions.logistic import DiscretisedLogistic, MixtureOfLogistics
@@ -27,6 +28,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiagonalNormal",
     "DiscretisedLogistic",
+    "Energy",
     "Family",
     "FlowDistribution",
     "FullNormal",

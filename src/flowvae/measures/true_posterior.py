@@ -1,6 +1,7 @@
 """The true posterior of a model of two latents, on a grid, and how far q is from it."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ def true_posterior(
     reach: Positive = 4.5,
     points: Count = 451,
     aggregate: Count = 10_000,
+    window: Literal["posterior", "plane"] = "posterior",
 ) -> Measured:
     """KL( q(z | x) || p(z | x) ) of ``count`` data of different labels, z in the plane, in nats, and pictures of both.
 
@@ -41,7 +43,7 @@ def true_posterior(
     ``posterior_kl`` is the mean over the data, ``posterior_kl_0`` and so on those of each. Arrays, densities as
     ``(rows from above, columns)``: ``prior`` and ``aggregate``, the mean of q(z | x) over the first ``aggregate``
     held-out data, on the plane; ``q`` and ``true`` of each datum, ``(count, *)``, on its ``window``
-    ``(count, (left, right, bottom, top))``; and the data, ``x``.
+    ``(count, (left, right, bottom, top))``, drawn around it or the whole plane; and the data, ``x``.
 
     Raises `InputError` for a model whose latents are not one group of two, and for a grid too coarse or too small for
     q (its mass is told).
@@ -60,7 +62,8 @@ def true_posterior(
     weights = log_q.double().exp() * math.exp(cell)
     kl = torch.where(weights > 0, weights * (log_q - log_true).double(), 0.0).sum(0)
     figures = {"posterior_kl": float(kl.mean())} | {f"posterior_kl_{i}": float(value) for i, value in enumerate(kl)}
-    windows = _windows(log_true, log_q, axis, cell)
+    plane = x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4)
+    windows = _windows(log_true, log_q, axis, cell) if window == "posterior" else plane
     return Measured(figures, {**_pictures(model, x, windows, log_prior, axis, held_out, aggregate), "x": _array(x)})
 
 
