@@ -11,10 +11,10 @@ from flowvae.transforms import Composed, PlanarTransform, Transform
 
 @register("flow", "planar")
 class Planar(Flow):
-    """Planar flow: K steps z_k = z_{k-1} + u_k tanh(w_k . z_{k-1} + b_k), each invertible by construction.
+    """Planar flow: K steps z_k = z_{k-1} + u_k tanh(w_k^T z_{k-1} + b_k), each invertible by construction.
 
     (u, w, b) of every step are ``amortised``, a linear function of the context, or ``shared`` by all data; ``auto`` is
-    amortised where there is a context. log |det| = sum_k log(1 + (w_k . u_k)(1 - tanh^2)).
+    amortised where there is a context. log |det| = sum_k log(1 + (w_k^T u_k)(1 - tanh^2)).
 
     Shapes: h ``(*, context)``, points ``(*, D)``. Raises `InputError` for amortised parameters without a context.
 

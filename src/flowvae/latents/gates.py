@@ -34,7 +34,7 @@ class Open(Gates):
 class Relaxed(LearnedGates):
     """c = sigmoid((logit mu + logit u) / tau), u uniform: Bernoulli(mu) as tau falls, with a pathwise gradient.
 
-    tau = max(``floor``, ``temperature`` ``decay``^epoch). Biased, the less the lower tau; its variance rises instead.
+    tau = max(floor, temperature decay^epoch). Biased, the less the lower tau; its variance rises instead.
 
     Reference: Maddison, Mnih, Teh (2017), arXiv:1611.00712; Jang, Gu, Poole (2017), arXiv:1611.01144.
     """
