@@ -125,3 +125,17 @@ def test_iteration_ends_at_its_tolerance() -> None:
     assert 65 > passes[0] > passes[1] > passes[2]
     assert errors[0] < 1e-13
     assert errors[0] < errors[1] < 1e-8 < errors[2] < 1e-2
+
+
+def test_autocast_does_not_blur_the_inverse() -> None:
+    """Nor a context that a network in half precision told: the inverse is that of the net in full precision."""
+    torch.manual_seed(0)
+    net, y, h = MADE(19, 3, width=40, reverse=True), torch.randn(4, 19), torch.randn(4, 3).bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = Autoregression(net, h).solve(y.bfloat16(), Gated().inverse)
+        bound = net.bind(h)
+    exact = Autoregression(net, h.float())
+    exact.bound = bound.float()
+    assert found.dtype == torch.float32
+    with torch.no_grad():
+        assert_close(found, exact.solve(y.bfloat16().float(), Gated().inverse), rtol=1e-6, atol=1e-6)

@@ -174,9 +174,10 @@ def unguarded(self: Autoregressive, y: Tensor) -> Tensor:
     return x
 
 
-def forgets_earlier_blocks(self: incremental._Layer, block: range, right: Any = incremental._Layer.begin) -> None:
+def forgets_earlier_blocks(self: incremental._Layer, block: slice, right: Any = incremental._Layer.begin) -> None:
     right(self, block)
-    self.share = self.offset[self.ends[block.start] : self.ends[block.stop]].expand_as(self.share)
+    rows = self.offset.split(self.waiting)
+    self.shares = {i: rows[i].expand_as(share) for i, share in self.shares.items()}
 
 
 def ends_with_the_points(self: Autoregressive, y: Tensor) -> Tensor:

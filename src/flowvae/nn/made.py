@@ -62,8 +62,8 @@ class MADE(nn.Module):
         masks = [hidden[:, None] >= degrees] + [hidden[:, None] >= hidden] * (depth - 1)
         self.outputs = outputs
         self.reverse = reverse
-        self.ends = [int((hidden < degree).sum()) for degree in range(dim + 1)]
-        """How many hidden units have a lower degree than 0, 1, ..., D."""
+        self.waiting = torch.bincount(hidden, minlength=dim).tolist()
+        """How many units of a hidden layer have degree 0, 1, ..., D - 1: see what the next coordinate may, no less."""
         self.context = nn.Linear(context, width, bias=False) if context else None
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks)
         self.activation = ACTIVATIONS[activation]()
