@@ -51,6 +51,38 @@ def test_with_all_gates_shut_the_nodes_are_independent(flow: Any) -> None:
     assert (terms(gated, h)[-1] - terms(apart, h)[-1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("fuse_root", [False, True])
+def test_the_posterior_is_what_the_datum_and_the_parents_say_together(fuse_root: bool) -> None:
+    """Precisions add and weigh the means; a root hears the datum alone unless it is told otherwise."""
+    nodes = graph(gates="open", root="gaussian", fuse_root=fuse_root)
+    h = torch.randn(4, FEATURES).double()
+    _, found = nodes.walk(FromPosterior(), h, torch.Size((2, 4)))
+    for n, (latent, posterior) in enumerate(zip(found, nodes.posteriors, strict=True)):
+        alone = posterior(h, None)
+        own, prior = 1 / alone.variance, 1 / latent.p.variance
+        if n == 0 and not fuse_root:
+            prior = torch.zeros_like(prior)
+        assert_close(latent.q.variance, 1 / (own + prior), rtol=1e-9, atol=0)
+        expected = (own * alone.mean + prior * latent.p.mean) / (own + prior)
+        assert_close(latent.q.mean, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_gate_is_that_of_its_edge() -> None:
+    """With one gate open, only its child moves with its parent."""
+    nodes = graph(gates="score")
+    h, z = torch.randn(1, FEATURES).double(), torch.randn(3, 1, 1, 2).double()
+    nodes.gates.frozen = True
+    for e, (parent, child) in enumerate(nodes.edges):
+        nodes.gates.structure.zero_()[e] = 1
+        moved = set()
+        for m in range(3):
+            changed = z.clone()
+            changed[m] += 1
+            pairs = zip(*(nodes.walk(Given(list(zs)), h, torch.Size((1, 1)))[1] for zs in (z, changed)), strict=True)
+            moved |= {(m, n) for n, (a, b) in enumerate(pairs) if not a.p.mean.equal(b.p.mean)}
+        assert moved == {(parent, child)}
+
+
 def test_full_covariance_is_a_fully_connected_linear_graph() -> None:
     """z = mu + L eps is z_n ~ N(mu_n + L_n< L_<<^-1 (z_< - mu_<), L_nn^2), coordinate by coordinate."""
     dim = 4

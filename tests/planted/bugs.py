@@ -6,7 +6,8 @@ libraries and from what was once wrong here.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,7 @@ from flowvae.distributions import (
     StepDensity,
     diagonal,
     full,
+    standard_normal,
 )
 from flowvae.distributions.base import Reparameterised
 from flowvae.distributions.features import UnitFeature
@@ -39,15 +41,18 @@ from flowvae.encoders import rnn
 from flowvae.flows import Parameters
 from flowvae.flows.planar import Planar
 from flowvae.flows.sylvester import Sylvester
+from flowvae.latents import LearnedGates, graph
 from flowvae.latents.flat import Flat
+from flowvae.latents.gates import Score, StraightThrough
+from flowvae.latents.graph import Graph
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
-from flowvae.nn import MADE, incremental, masked_conv
+from flowvae.nn import MADE, BatchNorm, incremental, masked_conv
 from flowvae.nn.normed import Normed
 from flowvae.objectives import ELBO, IWAE, FreeBits
-from flowvae.posteriors import Flowed
+from flowvae.posteriors import Flowed, Fused
 from flowvae.priors.flow import FlowPrior
 from flowvae.priors.mixture import MixturePrior
 from flowvae.priors.vamp import Vamp
@@ -76,6 +81,7 @@ from tests.oracles import (
     test_bernoulli,
     test_bijections,
     test_density_models,
+    test_graph,
     test_images,
     test_inversion,
     test_kl,
@@ -143,6 +149,11 @@ def name_is_taken_once() -> None:
     with pytest.MonkeyPatch.context() as patch:
         test_registry.forget(patch)
         test_registry.test_a_name_is_taken_once(None)
+
+
+GRAPH = catalogue.Case("latents", next(s for s in catalogue.structures("latents") if s["name"] == "graph"), (5,))
+NORMED = case("encoder", "mlp", (3,), norm="batch")
+SCORE = {"name": "score"}
 
 
 # --- the mistakes ----------------------------------------------------------------------------------------------------
@@ -498,6 +509,47 @@ def given_the_mean(self: Flowed, h: Tensor, p: Any) -> FlowDistribution:
     if context is not None and context.ndim > 1:
         context = context.mean(0, keepdim=True)
     return FlowDistribution(self.base(h, p), self.flow(context))
+
+
+def deaf_to_the_prior(self: Fused, h: Tensor, p: Any) -> Any:
+    return self.base(h, p)
+
+
+def means_weighed_alike(self: Fused, h: Tensor, p: Any, right: Any = Fused.forward) -> Any:
+    q, fused = self.base(h, p), right(self, h, p)
+    return fused if p is None else DiagonalNormal((q.loc + p.loc) / 2, fused.log_scale)
+
+
+def children_first(order: Any, edges: Any, right: Any = graph.candidates) -> Any:
+    return right(order, edges)[::-1]
+
+
+def all_gates_open(self: LearnedGates, batch: torch.Size) -> Tensor:
+    return torch.ones_like(self.logits)
+
+
+def standard_for_the_graph(self: Graph, draw: Any, h: Tensor | None, batch: torch.Size, right: Any = Graph.walk) -> Any:
+    c, found = right(self, draw, h, batch)
+    return c, tuple(replace(one, log_p=standard_normal(one.z).log_prob(one.z)) for one in found)
+
+
+def credit_turned_round(self: Score, gates: Tensor, log_w: Tensor, right: Any = Score.surcharge) -> Tensor:
+    found = right(self, gates, log_w)
+    return 2 * found.detach() - found
+
+
+def no_way_through(self: StraightThrough, u: Tensor) -> Tensor:
+    return (u > 1 - self.means).to(u.dtype)
+
+
+@contextmanager
+def unsettled(self: LearnedGates, generator: torch.Generator) -> Any:
+    yield
+
+
+def mean_of_the_batch(self: BatchNorm, x: Tensor) -> Tensor:
+    flat = x.reshape(-1, x.shape[-1])
+    return self.weight * (x - flat.mean(0)) / (flat.var(0, correction=0) + self.eps).sqrt() + self.bias
 
 
 def sum_over_the_batch(self: VAE, x: Tensor, h: Tensor, samples: int = 1, draw: Any = None) -> Trace:
@@ -1113,6 +1165,71 @@ BUGS = [
         "group_kl",
         silently_sampled,
         partial(test_objectives.test_an_analytic_kl_under_a_flow_is_refused, "elbo"),
+    ),
+    Bug(
+        "the fused posterior does not hear its parents",
+        Fused,
+        "forward",
+        deaf_to_the_prior,
+        partial(test_graph.test_the_posterior_is_what_the_datum_and_the_parents_say_together, False),
+    ),
+    Bug(
+        "fusion weighs means alike",
+        Fused,
+        "forward",
+        means_weighed_alike,
+        partial(test_graph.test_the_posterior_is_what_the_datum_and_the_parents_say_together, False),
+    ),
+    Bug(
+        "gates gate nothing",
+        LearnedGates,
+        "forward",
+        all_gates_open,
+        partial(test_graph.test_with_all_gates_shut_the_nodes_are_independent, None),
+    ),
+    Bug("gates lie on other edges", graph, "candidates", children_first, test_graph.test_a_gate_is_that_of_its_edge),
+    Bug(
+        "nodes are scored by N(0, I)",
+        Graph,
+        "walk",
+        standard_for_the_graph,
+        partial(test_latents.test_the_terms_are_those_of_their_distributions, GRAPH),
+    ),
+    Bug(
+        "the score function climbs the loss",
+        Score,
+        "surcharge",
+        credit_turned_round,
+        partial(test_graph.test_the_score_function_is_unbiased, SCORE),
+    ),
+    Bug(
+        "hard gates let no gradient through",
+        StraightThrough,
+        "gates",
+        no_way_through,
+        test_graph.test_straight_through_has_the_value_and_the_exact_gradient_of_what_is_linear_in_each_gate,
+        (RuntimeError,),
+    ),
+    Bug(
+        "a frozen graph is open when it is loaded",
+        LearnedGates,
+        "get_extra_state",
+        lambda self: False,
+        test_graph.test_frozen_gates_are_the_likely_graph_and_survive_a_save,
+    ),
+    Bug(
+        "no graph is drawn to be averaged over",
+        LearnedGates,
+        "settled",
+        unsettled,
+        test_graph.test_settled_gates_are_drawn_by_their_means_and_left_as_they_were,
+    ),
+    Bug(
+        "batch norm looks at the batch in evaluation mode",
+        BatchNorm,
+        "forward",
+        mean_of_the_batch,
+        partial(loop, NORMED),
     ),
     Bug("a name is taken twice", test_registry, "register", unchecked, name_is_taken_once),
     Bug(
