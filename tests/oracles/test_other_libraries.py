@@ -105,7 +105,7 @@ def test_a_flow_prior_is_zukos_masked_autoregressive_flow(context: int) -> None:
     """zuko's transforms run from points to noise, and so does the flow of a prior: the same net, the same density."""
     prior = generic(registry.build("prior", {"name": "flow", "flow": iaf("affine")}, (DIM,), context))
     z, c = torch.randn(7, DIM).double(), torch.randn(7, context).double()
-    base = DiagNormal(torch.zeros(DIM).double(), torch.ones(DIM).double())
+    base = DiagNormal(prior.base(c).mean, prior.base(c).stddev)
     theirs = NormalizingFlow(zukos_transform(prior.flow, c if context else None, "affine"), base)
     assert_close(prior(c).log_prob(z), theirs.log_prob(z), rtol=1e-10, atol=1e-10)
 

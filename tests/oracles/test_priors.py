@@ -124,11 +124,11 @@ def test_temperature_scales_every_conditional(temperature: float) -> None:
 
 @temperatures
 def test_temperature_scales_the_noise_of_a_flow_prior(temperature: float) -> None:
-    """f(z) has mean 0 and covariance T^2, where f is the map from points to noise that scores them."""
+    """(f(z) - mu) / sigma has mean 0 and covariance T^2, where f is the map that scores points."""
     p = prior(PRIORS[-1], 5)(torch.zeros(0, dtype=torch.float64))
     z, _ = draws(p, temperature)
     with torch.no_grad():
-        eps = p.transform.inv(z)
+        eps = (p.transform.inv(z) - p.base.mean) / p.base.stddev
     expected = torch.cat([torch.zeros(5), temperature**2 * torch.eye(5).flatten()]).double()
     assert_means(seconds(eps), expected)
 

@@ -13,11 +13,12 @@ from flowvae.transforms import Inverse
 
 @register("prior", "flow")
 class FlowPrior(Conditional):
-    """log p(z | c) = log N(f(z); 0, I) + log |det df/dz|: a flow f, run from z to the noise and trained with the model.
+    """log p(z | c) = log N(f(z); mu, diag(sigma^2)) + log |det df/dz|: a flow f from z to a normal, all learned.
 
     In that direction a flow is fast, and training scores: with `iaf` one pass of its networks, and the prior is what is
-    called a masked autoregressive flow. Samples are z = f^-1(eps), and temperature scales eps. The condition
-    c ``(*, context)`` is the flow's context.
+    called a masked autoregressive flow. Samples are z = f^-1(mu + sigma eps), and temperature scales eps. The condition
+    c ``(*, context)`` is the flow's context, and moves mu and sigma. A normal with a shape of its own lets flows that
+    preserve volume, such as rotations, make a difference.
 
     Reference: Chen et al. (2017), arXiv:1611.02731; Papamakarios, Pavlakou, Murray (2017), arXiv:1705.07057.
     """
@@ -25,7 +26,7 @@ class FlowPrior(Conditional):
     def __init__(self, event_shape: tuple[int, ...], context: int = 0, *, flow: Annotated[Spec, Kind("flow")] = "iaf"):
         super().__init__()
         self.flow = registry.build("flow", flow, event_shape, context)
-        self.base = registry.build("prior", "standard", event_shape, context)
+        self.base = registry.build("prior", "gaussian", event_shape, context)
 
     def forward(self, c: Tensor) -> FlowDistribution:
         return FlowDistribution(self.base(c), Inverse(self.flow(c if self.flow.context else None)))
