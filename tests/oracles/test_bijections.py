@@ -1,15 +1,20 @@
 """Radial, Sylvester, Householder and linear flows against their papers and against other libraries."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from nflows.transforms.lu import LULinear
 from nflows.transforms.orthogonal import HouseholderSequence
-from normflows.flows import Radial
-from torch import Tensor
+from normflows.flows import MaskedAffineFlow, Radial
+from torch import Tensor, nn
+from torch.distributions import Normal
 from torch.testing import assert_close
 
 from flowvae import InputError, registry
+from flowvae.distributions import DiagonalNormal, FlowDistribution
 from flowvae.flows.sylvester import Form
+from flowvae.nn import MADE
 from flowvae.transforms import Composed, RadialTransform, Reflected, SylvesterTransform
 from flowvae.transforms.roots import increasing_root
 from tests.laws.catalogue import generic
@@ -144,13 +149,13 @@ def test_shared_parameters_take_no_notice_of_the_context(name: str) -> None:
         build(name, parameters="amortised")
 
 
-@pytest.mark.parametrize("name", ["householder", "permutation"])
+@pytest.mark.parametrize("name", ["householder", "permutation", "realnvp"])
 def test_in_one_dimension_nothing_can_turn(name: str) -> None:
     with pytest.raises(InputError, match="got one"):
         build(name, dim=1)
 
 
-@pytest.mark.parametrize("name", ["radial", "sylvester", "planar"])
+@pytest.mark.parametrize("name", ["radial", "sylvester", "planar", "realnvp", "maf", "actnorm", "spline"])
 @pytest.mark.parametrize("context", [0, 64])
 def test_a_flow_starts_near_the_identity(name: str, context: int) -> None:
     """Draws of N(0, I) move by less than a quarter of their own size."""
@@ -184,3 +189,66 @@ def test_steps_are_applied_in_order() -> None:
     reflected = Reflected(w)(Reflected(v)(x))
     assert_close(Composed([Reflected(v), Reflected(w)])(x), reflected, rtol=1e-12, atol=1e-12)
     assert_close(Reflected(v)(v), -v, rtol=1e-12, atol=1e-12)
+
+
+class Computed(nn.Module):
+    """A function as a module, which normflows asks for."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("update", ["affine", "additive"])
+def test_realnvp_is_normflows(update: str) -> None:
+    """Three couplings, their nets in normflows' masked affine flow, one after the other."""
+    flow, x = build("realnvp", steps=3, width=8, update=update, bound=2.0), points(7)
+
+    def theirs(t: int) -> MaskedAffineFlow:
+        net, kept = flow.nets[t], (torch.arange(DIM) + t) % 2 == 0
+
+        def shift(x: Tensor) -> Tensor:
+            return net(x)[..., :DIM]
+
+        def log_scale(x: Tensor) -> Tensor:
+            return 2 * torch.tanh(net(x)[..., DIM:] / 2) if update == "affine" else torch.zeros_like(x)
+
+        return MaskedAffineFlow(kept.double(), Computed(shift), Computed(log_scale)).double()
+
+    y, total = x, torch.zeros(7).double()
+    for t in range(3):
+        y, ladj = theirs(t)(y)
+        total = total + ladj
+    assert_close(flow().call_and_ladj(x), (y, total), rtol=1e-10, atol=1e-10)
+
+
+def test_realnvp_mixes_and_normalises_before_every_coupling() -> None:
+    flow = build("realnvp", steps=2, mixing=True, actnorm=True)
+    kinds = [type(part).__name__ for part in flow().parts]
+    assert kinds == ["Standardised", "Composed", "Coupling"] * 2
+
+
+def test_maf_is_a_chain_of_conditional_normals() -> None:
+    """log p(y) = sum_i log N(y_i; -m_i / sigma_i, 1 / sigma_i), with (m, sigma) of y before i."""
+    flow, y, h = build("maf", context=3, steps=1, width=12), points(7), torch.randn(7, 3).double()
+    (net,) = flow.iaf.nets
+    m, s = net(y, h)
+    sigma = torch.exp(5 * torch.tanh(s / 5))
+    base = DiagonalNormal(torch.zeros(7, DIM).double(), torch.zeros(7, DIM).double())
+    expected = Normal(-m / sigma, 1 / sigma).log_prob(y).sum(-1)
+    assert_close(FlowDistribution(base, flow(h)).log_prob(y), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf"])
+def test_passes_are_what_the_cost_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T passes of the networks in the fast direction, of which there is no inversion."""
+    passes = []
+    given = MADE.given
+    monkeypatch.setattr(MADE, "given", lambda self, *inputs: passes.append(self) or given(self, *inputs))
+    f = build(name, steps=3, width=12)()
+    (f.inverse_and_ladj if name == "maf" else f.call_and_ladj)(points(50))
+    fast = registry.cost("flow", name)["scoring" if name == "maf" else "drawing"]
+    assert (len(passes), fast) == (3, "T passes")

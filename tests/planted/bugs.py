@@ -39,7 +39,10 @@ from flowvae.distributions.base import Reparameterised
 from flowvae.distributions.features import UnitFeature
 from flowvae.encoders import rnn
 from flowvae.flows import Parameters
+from flowvae.flows.actnorm import Moments
+from flowvae.flows.maf import MAF
 from flowvae.flows.planar import Planar
+from flowvae.flows.realnvp import RealNVP
 from flowvae.flows.sylvester import Sylvester
 from flowvae.latents import LearnedGates, graph
 from flowvae.latents.flat import Flat
@@ -49,7 +52,7 @@ from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
-from flowvae.nn import MADE, BatchNorm, incremental, masked_conv
+from flowvae.nn import MADE, BatchNorm, FromData, incremental, masked_conv
 from flowvae.nn.normed import Normed
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed, Fused
@@ -95,6 +98,7 @@ from tests.oracles import (
     test_registry,
     test_sequences,
     test_spline,
+    test_starting,
 )
 
 
@@ -296,6 +300,22 @@ def amortised_from_nothing(self: Parameters, h: Tensor | None = None) -> Tensor:
 
 def noise_through_the_factor(self: LowRankNormal) -> Tensor:
     return self.factor
+
+
+def of_the_wrong_side(self: Moments, x: Tensor, inverse: bool = False, right: Any = Moments.start_from) -> None:
+    right(self, x, not inverse)
+
+
+def started_in_secret(self: FromData, state: bool) -> None:
+    pass
+
+
+def turns_taken_by_no_one(self: RealNVP, t: int, net: Any, h: Tensor | None, right: Any = RealNVP._coupling) -> Any:
+    return right(self, 0, net, h)
+
+
+def unturned(self: MAF, h: Tensor | None = None) -> Transform:
+    return self.iaf(h)
 
 
 def not_made_invertible(self: PlanarTransform, u: Tensor, w: Tensor, b: Tensor) -> None:
@@ -939,6 +959,34 @@ BUGS = [
         "variance",
         property(lambda self: (2 * self.log_scale).exp()),
         partial(test_kl.test_sampling_confirms_the_closed_form, test_kl.low_rank),
+    ),
+    Bug(
+        "a start from data takes one side of the map for the other",
+        Moments,
+        "start_from",
+        of_the_wrong_side,
+        partial(test_starting.test_what_comes_out_is_standardised_whichever_way_data_pass, True),
+    ),
+    Bug(
+        "weights on file do not say that they have started",
+        FromData,
+        "set_extra_state",
+        started_in_secret,
+        test_starting.test_weights_that_have_started_never_start_again,
+    ),
+    Bug(
+        "every coupling keeps the same half",
+        RealNVP,
+        "_coupling",
+        turns_taken_by_no_one,
+        partial(test_bijections.test_realnvp_is_normflows, "affine"),
+    ),
+    Bug(
+        "a masked autoregressive flow runs the wrong way",
+        MAF,
+        "forward",
+        unturned,
+        test_bijections.test_maf_is_a_chain_of_conditional_normals,
     ),
     Bug(
         "parts are inverted in the order they are applied",

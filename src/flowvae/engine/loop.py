@@ -32,6 +32,7 @@ from flowvae.engine.validation import validate
 from flowvae.engine.weights import copied, load_weights, save_weights
 from flowvae.errors import InputError
 from flowvae.model import VAE
+from flowvae.nn import starting, unstarted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,6 +83,7 @@ class Loop:
             model.load_state_dict(self.parts["model"])
         else:
             self.rehearse()
+            self.start_from_data()
         if self.folder and not going_on:
             self.folder.make(config, data)
             save_weights(self.folder.weights("initial"), model.state_dict())
@@ -139,6 +141,15 @@ class Loop:
                 Stage(self.model, phase, self.config, self.trainable, self.steps).plain(x, self.beta)
             self.model.load_state_dict(state)
         self.model.train()
+
+    def start_from_data(self) -> None:
+        """The first batch through the model, for the parts whose parameters start from data (`starting`)."""
+        if not unstarted(self.model):
+            return
+        devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
+        first = epoch_order(self.training.seed, 0, len(self.train))[: self.batch]
+        with torch.random.fork_rng(devices), starting(self.model):
+            self.model(self.train.batch(first.to(self.fabric.device)))
 
     def begin(self) -> None:
         """Decide on compilation, and say what is worth saying."""

@@ -7,6 +7,7 @@ from flowvae.nn.made import MADE
 from flowvae.nn.masked_conv import ConvMADE
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation, BatchNorm, Norm, Widths
 from flowvae.nn.precision import in_full_precision
+from flowvae.nn.starting import FromData, starting, unstarted
 
 __all__ = [
     "ACTIVATIONS",
@@ -17,10 +18,13 @@ __all__ = [
     "BatchNorm",
     "Conditioned",
     "ConvMADE",
+    "FromData",
     "Norm",
     "SequenceEmbedding",
     "Widths",
     "in_full_precision",
     "lengths",
+    "starting",
+    "unstarted",
     "within",
 ]

@@ -4,12 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
+from flowvae.nn.starting import FromData
 
-class Normed(nn.Module):
+
+class Normed(FromData):
     """y_o = g_o <v_o, x> / |v_o| + b_o: length and direction of every weight vector apart.
 
-    `start_from` sets g and b by a batch, so that every output has mean 0 and standard deviation ``spread`` on it. Until
-    then g = |v|, and the layer is what it would be without normalisation.
+    A start from data sets g and b so that every output has mean 0 and standard deviation ``spread`` on them. Until then
+    g = |v|, and the layer is what it would be without normalisation.
 
     Reference: Salimans and Kingma (2016), arXiv:1602.07868.
     """

@@ -5,9 +5,11 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from flowvae import registry
 from flowvae.distributions import Family, FlowDistribution, product
 from flowvae.distributions.base import Reparameterised
 from flowvae.flows import Flow
+from flowvae.registry import Spec
 
 
 class Posterior(nn.Module, ABC):
@@ -64,6 +66,15 @@ class Flowed(Posterior):
         base = self.base(h, p)
         assert isinstance(base, Reparameterised)
         return FlowDistribution(base, self.flow(None if self.context is None else self.context(h)))
+
+
+def flowed(base: Posterior, features: int, event_shape: tuple[int, ...], flow: Spec, context: int) -> Flowed:
+    """``base`` through a flow whose context is linear in the encoder's features; none where the flow has no use for it.
+
+    Shapes: h ``(*, features)``, context ``(*, context)``; ``context`` 0 stands for none.
+    """
+    bijections = registry.build("flow", flow, event_shape, context)
+    return Flowed(base, bijections, nn.Linear(features, context) if bijections.context else None)
 
 
 class Behind(Posterior):

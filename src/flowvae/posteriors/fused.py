@@ -6,7 +6,7 @@ from torch import nn
 
 from flowvae import registry
 from flowvae.nn import MLP, Activation
-from flowvae.posteriors.base import Amortised, Behind, Flowed, Fused, Posterior
+from flowvae.posteriors.base import Amortised, Behind, Fused, Posterior, flowed
 from flowvae.registry import Count, Kind, NonNegative, Spec, register
 
 
@@ -34,6 +34,5 @@ def fused(
     distributions = registry.build("family", family, event_shape)
     posterior: Posterior = Fused(Amortised(nn.Linear(net.out, distributions.size), distributions))
     if flow is not None:
-        summary = nn.Linear(net.out, context) if context else None
-        posterior = Flowed(posterior, registry.build("flow", flow, event_shape, context), summary)
+        posterior = flowed(posterior, net.out, event_shape, flow, context)
     return Behind(net, posterior)

@@ -5,7 +5,7 @@ from typing import Annotated
 from torch import nn
 
 from flowvae import registry
-from flowvae.posteriors.base import Amortised, Flowed, Posterior
+from flowvae.posteriors.base import Amortised, Posterior, flowed
 from flowvae.registry import Kind, NonNegative, Spec, register
 
 
@@ -28,6 +28,4 @@ def gaussian(
     base = Amortised(nn.Linear(features, distributions.size), distributions)
     if flow is None:
         return base
-    bijections = registry.build("flow", flow, event_shape, context)
-    summary = nn.Linear(features, context) if bijections.context else None
-    return Flowed(base, bijections, summary)
+    return flowed(base, features, event_shape, flow, context)
