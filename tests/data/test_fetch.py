@@ -86,6 +86,16 @@ def test_a_right_file_is_unpacked_and_never_asked_for_again(server: Server, tmp_
     assert left_over(target.parent) == ["file"]
 
 
+def test_a_file_without_a_wrapper_is_taken_as_it_is(server: Server, tmp_path: Path) -> None:
+    """Resumed and checked like any other; what begins like a wrapper is not unpacked."""
+    server.files["plain.txt"], server.breaks = CONTENT, [70_000]
+    fetch([server.url("plain.txt")], tmp_path / "plain.txt", SHA256, remedy="")
+    assert (tmp_path / "plain.txt").read_bytes() == CONTENT
+    server.files["packed"] = PACKED
+    wrapped = fetch([server.url("packed")], tmp_path / "packed", hashlib.sha256(PACKED).hexdigest(), remedy="")
+    assert wrapped.read_bytes() == PACKED
+
+
 def test_a_broken_connection_is_resumed_where_it_broke(server: Server, tmp_path: Path) -> None:
     server.breaks = [50_000, 70_000]
     fetch([server.url("good.gz")], tmp_path / "file", SHA256, remedy="-")

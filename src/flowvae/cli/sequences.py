@@ -112,7 +112,7 @@ def optimise(
     opened = runs.open_run(run)
     data = runs.data_of(opened, changes=data_changes(data_dir)).to(opened.device)
     found = search_uphill(
-        opened.model, data, n, method=method, search=search, points=points, decode=decode or "greedy", seed=seed
+        opened.model, data, n, method=method, search=search, points=points, way=decode or "greedy", seed=seed
     )
     if not quiet:
         note(f"predictions on held-out data: RMSE {found.rmse:.4g}, Pearson r {found.pearson:.3f}")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from flowvae.distributions.features import FeatureDensity, categorical, density_of
+from flowvae.distributions.features import DiscreteFeature, FeatureDensity, categorical, density_of
 from flowvae.nn import in_full_precision
 from flowvae.schema import END, Schema
 
@@ -18,7 +18,6 @@ class Group(NamedTuple):
     types: list[int]
     where: slice
     """Their parameters among a network's outputs."""
-    is_discrete: bool
 
 
 class StepDensity(nn.Module):
@@ -33,19 +32,18 @@ class StepDensity(nn.Module):
     def __init__(self, schema: Schema):
         super().__init__()
         self.types, self.columns = 1 + len(schema.types), schema[1]
-        by_form: dict[tuple[bool, str, int], list[int]] = {}
+        by_form: dict[tuple[type, int], list[int]] = {}
         for number, feature in schema.features.items():
-            discrete = feature.kind == "discrete"
-            form = discrete, "" if discrete else density_of(feature).__class__.__name__, len(feature.levels)
-            by_form.setdefault(form, []).append(number)
+            density = density_of(feature)
+            by_form.setdefault((type(density), density.size), []).append(number)
         self.groups: list[Group] = []
         self.size = self.types
         place = torch.full((len(by_form), self.types), -1)
-        for row, ((discrete, _, _), numbers) in zip(place, by_form.items(), strict=True):
+        for row, numbers in zip(place, by_form.values(), strict=True):
             density = density_of(schema.features[numbers[0]])
             row[numbers] = torch.arange(len(numbers))
             where = slice(self.size, self.size + len(numbers) * density.size)
-            self.groups.append(Group(density, numbers, where, discrete))
+            self.groups.append(Group(density, numbers, where))
             self.size = where.stop
         self.register_buffer("place", place, persistent=False)
 
@@ -80,7 +78,12 @@ class StepDensity(nn.Module):
         """
         phi = in_full_precision(phi)
         log_type = log_softmax(self._logits(phi), -1)
-        discrete = {number: group for group in self.groups if group.is_discrete for number in group.types}
+        discrete = {
+            number: group
+            for group in self.groups
+            if isinstance(group.density, DiscreteFeature)
+            for number in group.types
+        }
         plain = [number for number in range(self.types) if number not in discrete]
         types = torch.tensor(plain, device=phi.device).expand(*phi.shape[:-1], -1)
         spread = phi[..., None, :].expand(*types.shape, -1)

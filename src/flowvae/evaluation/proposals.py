@@ -48,10 +48,10 @@ def optimise(
     method: Literal["gp", "ridge"] = "gp",
     search: Literal["bayesian", "gradient"] = "bayesian",
     points: int = 1000,
-    decode: str = "greedy",
+    way: str = "greedy",
     seed: int = 0,
 ) -> Optimised:
-    """Up to ``n`` different sequences that are decoded uphill from ``points`` training data.
+    """Up to ``n`` different sequences, decoded in a ``way`` of `decoding`, uphill from ``points`` training data.
 
     ``gradient`` ascends the prediction once, and takes the best that is decoded. ``bayesian`` ascends the expected
     improvement, one proposal at a time: its label joins the known ones, the true one where the data have it, else the
@@ -65,7 +65,7 @@ def optimise(
         raise InputError("expected one group of latents to search in; got several: train with latents.name = 'flat'")
     surrogate = SURROGATES[method](z, y)
     rmse, pearson = quality(surrogate, *known(model, data.test, len(data.test), seed))
-    finder = _Finder(model, schema, _labels(schema, data), decode, seed)
+    finder = _Finder(model, schema, _labels(schema, data), way, seed)
     best = y.max().item()
     if search == "gradient":
         finder.take(surrogate, ascend(surrogate, z, aim="mean", best=best, seed=seed), n)

@@ -13,6 +13,7 @@ from flowvae.evaluation.generate import encode
 from flowvae.model import VAE
 
 STEPS, RATE = 60, 0.1  # of Adam on the marginal likelihood
+DRAWS = 16  # of a posterior whose mean is not known
 LEAST = 1e-4  # variance of the noise, on the scale on which the property has variance 1
 
 
@@ -113,11 +114,14 @@ def quality(surrogate: Surrogate, z: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def known(model: VAE, split: Split, points: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Posterior means and labels of up to ``points`` data of a split, drawn by ``seed``: ``(N, D)`` and ``(N,)``."""
+    """Posterior means and labels of up to ``points`` data of a split, drawn by ``seed``: ``(N, D)`` and ``(N,)``.
+
+    Means are those of 16 draws where they are not known. Raises `InputError` for data without labels.
+    """
     if split.labels is None:
         raise InputError("expected labels to predict; got data without: choose data such as 'architectures'")
     chosen = torch.from_numpy(stream(seed).permutation(len(split))[:points]).to(split.values.device)
     part = Split(split.values[chosen], split.scale, split.binarise, split.labels[chosen])
-    codes = encode(model, part, seed=seed)
+    codes = encode(model, part, samples=DRAWS, seed=seed)
     means = [torch.from_numpy(codes[name]).flatten(1) for name in codes if name.startswith("mean")]
     return torch.cat(means, 1), split.labels[chosen].cpu()
