@@ -88,13 +88,15 @@ class VAE(nn.Module):
 
 
 class Described(Protocol):
-    """What `build_model` asks of a data set: the shape of one datum and the mean of the training data."""
+    """What `build_model` asks of a data set: the shape of one datum, and the mean and examples of the training data."""
 
     @property
     def event_shape(self) -> tuple[int, ...]: ...
 
     @property
     def mean(self) -> Tensor: ...
+
+    def examples(self, n: int) -> Tensor: ...
 
 
 def resolve_parts(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -122,6 +124,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
         spec: the tables, as in a recipe; what they leave out takes its default.
         data: a data set, or the shape of one datum. With a data set, encoder and likelihood start centred on the
             mean of its training data where they can (those with a method ``centre``), which saves the first epochs.
+            A prior with a method ``begin_at`` starts at the features of ``components`` training data.
 
     Raises:
         InputError: unknown table, component or option (the nearest name is told), or a value out of range.
@@ -140,5 +143,8 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
         for part in (encoder, likelihood):
             if hasattr(part, "centre"):
                 part.centre(data.mean)
+        for module in latents.modules():
+            if callable(begin_at := getattr(module, "begin_at", None)):
+                begin_at(encoder(data.examples(module.components)))
     model.event_shape, model.spec = event_shape, tables
     return model

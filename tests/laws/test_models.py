@@ -89,11 +89,12 @@ def test_every_objective_trains_every_parameter(tables: dict[str, Any], name: st
 
 
 def _compiled() -> list[dict[str, Any]]:
-    """One model for each structure, flow, family and kind of gates, since tracing is slow."""
+    """One model for each structure, prior, flow, family and kind of gates, since tracing is slow."""
     found, seen = [], set[Any]()
     for tables in MODELS:
         parts = {
             part(tables),
+            ("prior", part(tables, "prior")),
             ("flow", part(tables, "posterior", "flow")),
             ("family", part(tables, "posterior", "family")),
             ("gates", part(tables, "gates")),

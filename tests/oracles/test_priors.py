@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
-from flowvae import InputError, build_model, registry
+from flowvae import InputError, build_model, load_data, registry
 from flowvae.distributions import Mixture, sample_and_log_prob
 from flowvae.latents import FromPosterior, FromPrior
 from tests.laws.catalogue import Case, generic
@@ -160,6 +160,14 @@ def test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it() ->
     latent = model(x, draw=FromPosterior()).latents[0]
     gradient = torch.autograd.grad(latent.p.log_prob(torch.ones(2).double()).sum(), model.latents.posterior.net.weight)
     assert gradient[0].abs().max() > 0
+
+
+def test_vamp_starts_at_features_of_training_data() -> None:
+    data = load_data("digits", binarise="threshold")
+    model = build_model({"latents": {"dim": 2, "prior": {"name": "vamp", "components": 7}}}, data)
+    rows = torch.linspace(0, len(data.train) - 1, 7).long()
+    with torch.no_grad():
+        assert_close(model.latents.prior.pseudo, model.encoder(data.train.batch(rows)))
 
 
 def test_vamp_refuses_what_it_cannot_be() -> None:

@@ -149,6 +149,11 @@ class Data:
         """Mean of the training data, float32 (*event)."""
         return self.train.mean
 
+    def examples(self, n: int) -> Tensor:
+        """n training data ``(n, *event)``, evenly spread over the rows; some of them again where there are fewer."""
+        rows = torch.linspace(0, len(self.train) - 1, n, device=self.train.values.device)
+        return self.train.batch(rows.long())
+
     @property
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""

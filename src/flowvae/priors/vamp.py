@@ -22,7 +22,8 @@ class Vamp(Conditional):
     """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs, known as VampPrior.
 
     The posterior is the model's own, and prior and posterior move together. Pseudo-inputs u ``(K, features)`` lie where
-    the features of data lie, not among the data, so that the prior costs no pass of the encoder. The KL is estimated by
+    the features of data lie, not among the data, so that the prior costs no pass of the encoder; they start at features
+    of training data. The KL is estimated by
     Monte Carlo. Temperature scales the noise of the posteriors that a draw chooses from.
 
     Raises `InputError` for a condition c, for a structure that does not bind the prior to its posterior, and for a
@@ -44,6 +45,11 @@ class Vamp(Conditional):
         with torch.no_grad():
             if isinstance(self._components(), FlowDistribution):
                 raise InputError("expected a posterior without a flow for prior 'vamp'; got one: use prior 'mixture'")
+
+    @torch.no_grad()
+    def begin_at(self, features: Tensor) -> None:
+        """Let the pseudo-inputs be features of data, ``(K, features)``."""
+        self.pseudo.copy_(features)
 
     def forward(self, c: Tensor) -> Mixture:
         if not hasattr(self, "posterior"):
