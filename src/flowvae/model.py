@@ -136,7 +136,9 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
     event_shape = data if isinstance(data, tuple) else data.event_shape  # a tuple, or a `Schema` of sequences
     tables = resolve_parts(spec)
     encoder = registry.build("encoder", tables["encoder"], event_shape)
-    latents = registry.build("latents", tables["latents"], encoder.features)
+    over_maps = getattr(registry.component("latents", tables["latents"]["name"]), "over_maps", False)
+    features = getattr(encoder, "maps", encoder.features) if over_maps else encoder.features
+    latents = registry.build("latents", tables["latents"], features)
     likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)
     model = VAE(encoder, latents, likelihood)
     if not isinstance(data, tuple):

@@ -90,8 +90,8 @@ class ELBO(_Annealed):
 class FreeBits(_Annealed):
     """-E_q[ log p(x | z) ] + beta sum_g max(free, KL_g), KL_g averaged over the batch: the first nats are free.
 
-    A group g is a latent group or, with ``per = "dimension"``, one coordinate (diagonal posteriors and priors only).
-    Reports use the plain KL. ``free`` is in nats.
+    A group g is a latent group or, with ``per = "dimension"``, one coordinate, or with "channel" one channel of latent
+    maps, as in a ladder (both for diagonal posteriors and priors only). Reports use the plain KL. ``free`` is in nats.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934, appendix C.8.
     """
@@ -100,7 +100,7 @@ class FreeBits(_Annealed):
         self,
         *,
         free: NonNegativeFloat = 0.25,
-        per: Literal["group", "dimension"] = "group",
+        per: Literal["group", "channel", "dimension"] = "group",
         kl: KL = "auto",
         beta: NonNegativeFloat = 1.0,
         warmup: NonNegativeFloat = 0.0,
@@ -109,8 +109,8 @@ class FreeBits(_Annealed):
         samples: Count = 1,
     ):
         super().__init__(samples, beta, warmup, period, unit)
-        if per == "dimension" and kl == "monte-carlo":
-            raise InputError("expected a closed form for free bits per dimension; got kl = 'monte-carlo': use 'auto'")
+        if per != "group" and kl == "monte-carlo":
+            raise InputError(f"expected a closed form for free bits per {per}; got kl = 'monte-carlo': use 'auto'")
         self.free, self.per, self.kl = free, per, kl
 
     def forward(self, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
@@ -123,9 +123,14 @@ class FreeBits(_Annealed):
     def _kl(self, latent: Latent) -> Tensor:
         if self.per == "group":
             return group_kl(latent, self.kl).mean()
-        if isinstance(latent.q, DiagonalNormal) and isinstance(latent.p, DiagonalNormal):
-            return kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
-        raise InputError("expected diagonal Gaussians for free bits per dimension: use objective.per = 'group'")
+        if not (isinstance(latent.q, DiagonalNormal) and isinstance(latent.p, DiagonalNormal)):
+            raise InputError(f"expected diagonal Gaussians for free bits per {self.per}: use objective.per = 'group'")
+        kl = kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
+        if self.per == "dimension":
+            return kl
+        if latent.event is None:
+            raise InputError("expected latent maps for free bits per channel: use objective.per = 'dimension'")
+        return kl.unflatten(0, latent.event).sum((1, 2))
 
 
 @register("objective", "tempered")

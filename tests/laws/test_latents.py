@@ -84,7 +84,7 @@ def test_temperature_scales_the_noise(case: Case) -> None:
     assert mode.z.dtype == torch.float64
     if not isinstance(mode.p, Sampled):
         assert_close(mode.z, mode.z[:1].expand_as(mode.z), rtol=1e-12, atol=1e-12)
-    if case.spec["prior"]["name"] == "standard":
+    if case.spec.get("prior", {}).get("name") == "standard":
         assert_close(draw(2.0).z, 4 * draw(0.5).z, rtol=1e-12, atol=1e-12)
 
 

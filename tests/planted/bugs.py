@@ -44,10 +44,12 @@ from flowvae.flows.maf import MAF
 from flowvae.flows.planar import Planar
 from flowvae.flows.realnvp import RealNVP
 from flowvae.flows.sylvester import Sylvester
-from flowvae.latents import LearnedGates, graph
+from flowvae.latents import FromPosterior, FromPrior, LearnedGates, Mixed, graph
 from flowvae.latents.flat import Flat
 from flowvae.latents.gates import Score, StraightThrough
 from flowvae.latents.graph import Graph
+from flowvae.latents.ladder import Ladder
+from flowvae.latents.rung import Rung
 from flowvae.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
@@ -88,6 +90,7 @@ from tests.oracles import (
     test_images,
     test_inversion,
     test_kl,
+    test_ladder,
     test_levels,
     test_linear_gaussian,
     test_masked_conv,
@@ -739,6 +742,31 @@ def length_of_the_whole_weight(self: Normed) -> Tensor:
         .reshape((1,) * self.direction.ndim)
         .expand_as(self.direction.amax([dim for dim in range(self.direction.ndim) if dim != self.axis], keepdim=True))
     )
+
+
+def prior_beside_the_stream(self: Rung, draw: Any, n: int, *maps: Any, right: Any = Rung.forward) -> Any:
+    def standard(n: int, p: Any, q: Any) -> Any:
+        latent = draw(n, p, q)
+        zero = torch.zeros_like(p.loc)
+        return replace(latent, log_p=DiagonalNormal(zero, zero).log_prob(latent.z))
+
+    return right(self, standard, n, *maps)
+
+
+def maps_by_columns(self: Ladder, h: Tensor, right: Any = Ladder._unpacked) -> list[Tensor]:
+    return list(reversed(right(self, h)))
+
+
+def stream_as_it_was(self: Rung, draw: Any, n: int, stream: Tensor, below: Any, right: Any = Rung.forward) -> Any:
+    return stream, right(self, draw, n, stream, below)[1]
+
+
+def all_inferred(self: Mixed, n: int, p: Any, q: Any) -> Any:
+    return (FromPosterior(self.noise) if n <= self.top else FromPrior(self.temperature, self.noise))(n, p, q)
+
+
+def free_bits_of_each_pixel(self: FreeBits, latent: Any) -> Tensor:
+    return objectives.kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
 
 
 BUGS = [
@@ -1419,5 +1447,41 @@ BUGS = [
         "_length",
         length_of_the_whole_weight,
         partial(test_images.test_gain_is_the_length_of_every_weight_vector, "conv"),
+    ),
+    Bug(
+        "the prior that is scored is not the one that generates",
+        Rung,
+        "forward",
+        prior_beside_the_stream,
+        partial(test_ladder.test_samples_are_as_frequent_as_their_probabilities_say, "none"),
+    ),
+    Bug(
+        "rungs read the maps of others",
+        Ladder,
+        "_unpacked",
+        maps_by_columns,
+        test_ladder.test_weighted_inference_multiplies_what_is_below_with_the_prior,
+        (AssertionError, RuntimeError),
+    ),
+    Bug(
+        "latents do not enter the stream",
+        Rung,
+        "forward",
+        stream_as_it_was,
+        test_ladder.test_a_prior_sees_the_rungs_above_alone,
+    ),
+    Bug(
+        "one rung too many is inferred",
+        Mixed,
+        "__call__",
+        all_inferred,
+        test_ladder.test_the_top_rungs_are_inferred_and_the_rest_generated,
+    ),
+    Bug(
+        "free bits are granted to each pixel",
+        FreeBits,
+        "_kl",
+        free_bits_of_each_pixel,
+        test_ladder.test_free_bits_are_granted_to_every_channel_of_every_rung,
     ),
 ]

@@ -22,6 +22,8 @@ class Latent:
     p: Distribution
     gates: Tensor | None = None
     """Of the edges into the group, ``(*, E)``, in a structure that has gates."""
+    event: tuple[int, ...] | None = None
+    """The shape (C, H, W) of the maps that z lists channel by channel, where it does."""
 
     @property
     def kl(self) -> Tensor:
@@ -39,10 +41,16 @@ class Latents(nn.Module, ABC):
     """An ordered list of latent groups: built as ``Latents(features, **options)``.
 
     ``out_shape`` is the shape of the decoder's input. The prior that a walk scores is the prior that it generates from.
+
+    A structure with ``over_maps`` is given the shapes of the encoder's maps in place of ``features``, where the encoder
+    has any: h has them side by side, each written as a vector.
     """
 
     infers: ClassVar[bool] = True
     """Whether it reads the encoder's features."""
+
+    over_maps: ClassVar[bool] = False
+    """Whether it is given the shapes of the encoder's maps."""
 
     out_shape: tuple[int, ...]
     origin: Tensor

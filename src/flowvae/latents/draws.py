@@ -40,6 +40,19 @@ class FromPrior:
 
 
 @dataclass(frozen=True)
+class Mixed:
+    """The first ``top`` groups from the posterior, the rest from the prior at ``temperature``: partial generation."""
+
+    top: int
+    temperature: float = 1.0
+    noise: Callable[[int, torch.Size], Tensor] | None = None
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        draw: Draw = FromPosterior(self.noise) if n < self.top else FromPrior(self.temperature, self.noise)
+        return draw(n, p, q)
+
+
+@dataclass(frozen=True)
 class Given:
     """z as given, one tensor ``(S, B, *event)`` a group: scoring. Under a flow this inverts it."""
 

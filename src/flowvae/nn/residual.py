@@ -1,7 +1,9 @@
 """Residual blocks over maps, of the same, half or twice the size."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
+from torch.utils.checkpoint import checkpoint
 
 from flowvae.errors import InputError
 from flowvae.nn.normed import NormedConv, NormedTranspose
@@ -28,6 +30,13 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.conv(elu(self.change(elu(x))))
+
+
+def checkpointed(module: nn.Module, x: Tensor, wanted: bool) -> Tensor:
+    """module(x); where ``wanted``, what it computes on the way is not kept for gradients but computed again."""
+    if wanted and torch.is_grad_enabled():
+        return checkpoint(module, x, use_reentrant=False, preserve_rng_state=False)
+    return module(x)
 
 
 def same(channels: int) -> Residual:
