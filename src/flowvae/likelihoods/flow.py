@@ -11,6 +11,7 @@ from torch.distributions.transforms import ReshapeTransform
 from flowvae import registry
 from flowvae.conditional import Conditional
 from flowvae.distributions import FlowDistribution, standard_normal
+from flowvae.errors import InputError
 from flowvae.registry import Count, Kind, Spec, register
 from flowvae.transforms import Affine, Composed, Coupling, Inverse
 
@@ -25,7 +26,8 @@ class FlowLikelihood(Conditional):
     of another scale are best divided by it first.
 
     Shapes: z ``(*, *in_shape)`` to a distribution over ``event_shape``. Values that are rounded, as those of pixels
-    are, have no density: they are scored, but a flow can raise their score without bound.
+    are, have no density: they are scored, but a flow can raise their score without bound. Raises `InputError` where
+    there are latents and the flow takes no notice of a context.
 
     Reference: Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan (2021), arXiv:1912.02762.
     """
@@ -48,6 +50,11 @@ class FlowLikelihood(Conditional):
         dim, context = math.prod(event_shape), context if math.prod(in_shape) else 0
         self.decoder = registry.build("decoder", decoder, in_shape, (context,)) if context else None
         self.flow = registry.build("flow", flow, (dim,), context)
+        if context and not self.flow.context:
+            raise InputError(
+                "expected a flow that takes a context, by which data depend on latents; got one that takes none: "
+                "use another, such as 'iaf', or the latents 'none'"
+            )
         self.loc = nn.Parameter(torch.zeros(dim))
         self.log_scale = nn.Parameter(torch.zeros(dim))
         self.register_buffer("kept", torch.zeros(dim, dtype=torch.bool), persistent=False)
