@@ -14,10 +14,12 @@ from torch.distributions import Distribution
 from flowvae import InputError, build_model, registry
 from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
 from flowvae.distributions.base import has
+from flowvae.flows import Flow
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
 
 SMALL = {
+    "intervals": 4,
     "width": 12,
     "context": 3,
     "dim": 2,
@@ -128,6 +130,13 @@ class Case:
     def rig(self, component: Any = None) -> Rig:
         """``component``, or a new one in float64, moved off its start, where symmetry could hide a fault."""
         return WIRING[self.kind](self, component or generic(self.build()))
+
+
+def slack(case: Case) -> float:
+    """How far the flows of a case may be from exact, beyond rounding, as they say themselves."""
+    component = case.build()
+    modules = component.modules() if isinstance(component, nn.Module) else ()
+    return max((module.accuracy for module in modules if isinstance(module, Flow)), default=0.0)
 
 
 def generic(component: Any, seed: int = 0, size: float = 1.0) -> Any:

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from torch.testing import assert_close
 
 from flowvae.distributions.base import Reparameterised
-from tests.laws.catalogue import DENSITIES, DRAWN, PLANE, Case, drawn, generic
+from tests.laws.catalogue import DENSITIES, DRAWN, PLANE, Case, drawn, generic, slack
 
 densities = pytest.mark.parametrize("case", DENSITIES, ids=str)
 pushforwards = pytest.mark.parametrize("case", DRAWN, ids=str)
@@ -42,7 +42,7 @@ def test_a_draw_is_scored_as_any_point(case: Case) -> None:
     """log q(z) that comes with a draw is log_prob(z), which knows nothing of its noise."""
     q, eps = density(case, 2, 3)
     z, log_q = drawn(q, eps)
-    assert_close(q.log_prob(z), log_q, rtol=1e-8, atol=1e-7)
+    assert_close(q.log_prob(z), log_q, rtol=1e-8, atol=1e-7 + slack(case))
 
 
 @pushforwards
@@ -53,7 +53,7 @@ def test_the_density_is_that_of_the_map(case: Case) -> None:
     _, log_q = drawn(q, eps)
     _, log_det = torch.linalg.slogdet(jacobian(lambda e: drawn(q, e)[0], eps))
     log_normal = -0.5 * (eps.square() + math.log(2 * math.pi)).sum()
-    assert_close(log_q, log_normal - log_det, rtol=1e-9, atol=1e-9)
+    assert_close(log_q, log_normal - log_det, rtol=1e-9, atol=1e-9 + slack(case))
 
 
 @pytest.mark.parametrize("case", PLANE, ids=str)

@@ -9,7 +9,7 @@ from torch.autograd.functional import jacobian
 from torch.testing import assert_close
 
 from flowvae.transforms import Composed, Inverse, Transform
-from tests.laws.catalogue import Case, cases, generic
+from tests.laws.catalogue import Case, cases, generic, slack
 
 flows = pytest.mark.parametrize("case", cases("flow"), ids=str)
 
@@ -28,18 +28,18 @@ def test_log_determinant_is_that_of_the_jacobian(case: Case) -> None:
         f, x = transform(case)
         sign, expected = torch.linalg.slogdet(jacobian(lambda t, f=f: f(t), 3 * x))
         assert sign != 0
-        assert_close(f.call_and_ladj(3 * x)[1], expected, rtol=1e-9, atol=1e-9)
+        assert_close(f.call_and_ladj(3 * x)[1], expected, rtol=1e-9, atol=1e-9 + slack(case))
 
 
 @flows
 def test_the_inverse_undoes_the_map_and_the_map_the_inverse(case: Case) -> None:
     f, x = transform(case, 2, 5)
     y, ladj = f.call_and_ladj(x)
-    assert_close(f.inv(y), x, rtol=1e-7, atol=1e-7)
+    assert_close(f.inv(y), x, rtol=1e-7, atol=1e-7 + slack(case))
     points = y + 0.3 * torch.randn_like(y)  # the inverse of a deep flow is steep far from where it sends noise
-    assert_close(f(f.inv(points)), points, rtol=1e-7, atol=1e-7)
+    assert_close(f(f.inv(points)), points, rtol=1e-7, atol=1e-7 + slack(case))
     back, back_ladj = f.inverse_and_ladj(y)
-    assert_close((back, back_ladj), (x, -ladj), rtol=1e-7, atol=1e-7)
+    assert_close((back, back_ladj), (x, -ladj), rtol=1e-7, atol=1e-7 + slack(case))
 
 
 @flows
@@ -49,9 +49,9 @@ def test_the_ways_to_ask_agree(case: Case) -> None:
     assert_close(f(x), y, rtol=0, atol=0)
     assert_close(f.log_abs_det_jacobian(x, y), ladj, rtol=0, atol=0)
     assert_close(f.inv.log_abs_det_jacobian(y, x), -ladj, rtol=0, atol=0)
-    assert_close(Inverse(f)(y), x, rtol=1e-7, atol=1e-7)
-    assert_close(Inverse(f).call_and_ladj(y)[1], -ladj, rtol=1e-7, atol=1e-7)
-    assert_close(Composed([f, Inverse(f)]).call_and_ladj(x), (x, 0 * ladj), rtol=1e-7, atol=1e-7)
+    assert_close(Inverse(f)(y), x, rtol=1e-7, atol=1e-7 + slack(case))
+    assert_close(Inverse(f).call_and_ladj(y)[1], -ladj, rtol=1e-7, atol=1e-7 + slack(case))
+    assert_close(Composed([f, Inverse(f)]).call_and_ladj(x), (x, 0 * ladj), rtol=1e-7, atol=1e-7 + slack(case))
 
 
 @flows
@@ -63,10 +63,10 @@ def test_gradients_of_the_way_back_are_exact(case: Case) -> None:
     y = flow(h)(torch.randn(3, math.prod(event), dtype=torch.float64)).detach().requires_grad_()
     weights = torch.rand(3, math.prod(event), dtype=torch.float64)
     (weights * flow(h)(flow(h).inv(y))).sum().backward()
-    assert_close(y.grad, weights, rtol=1e-6, atol=1e-6)
+    assert_close(y.grad, weights, rtol=1e-6, atol=1e-6 + slack(case))
     for other in (*flow.parameters(), *([] if h is None else [h])):
         if other.grad is not None:
-            assert_close(other.grad, torch.zeros_like(other), rtol=0, atol=1e-6)
+            assert_close(other.grad, torch.zeros_like(other), rtol=0, atol=1e-6 + slack(case))
 
 
 @flows
@@ -77,9 +77,9 @@ def test_contexts_broadcast_against_points(case: Case) -> None:
     y, ladj = f.call_and_ladj(points)
     assert_close(y[0], f(x), rtol=1e-12, atol=1e-12)
     assert ladj.shape == (2, 3)
-    assert_close(f.inv(y), points, rtol=1e-7, atol=1e-7)
+    assert_close(f.inv(y), points, rtol=1e-7, atol=1e-7 + slack(case))
     one, one_ladj = f.call_and_ladj(x[0])
     repeated, repeated_ladj = f.call_and_ladj(x[0].expand_as(x))
     assert_close(one.expand_as(repeated), repeated, rtol=1e-12, atol=1e-12)
     assert_close(one_ladj.expand_as(repeated_ladj), repeated_ladj, rtol=1e-12, atol=1e-12)
-    assert_close(f.inv(one), x[0].expand_as(f.inv(one)), rtol=1e-7, atol=1e-7)
+    assert_close(f.inv(one), x[0].expand_as(f.inv(one)), rtol=1e-7, atol=1e-7 + slack(case))

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from flowvae.distributions import Sampled
 from flowvae.latents import FromPosterior, FromPrior, Given, Latent, Latents
-from tests.laws.catalogue import FEATURES, Case, cases, generic
+from tests.laws.catalogue import FEATURES, Case, cases, generic, slack
 
 structures = pytest.mark.parametrize(
     "case", [case for case in cases("latents") if case.spec["name"] != "none"], ids=str
@@ -33,8 +33,8 @@ def test_shapes(case: Case) -> None:
 def test_the_terms_are_those_of_their_distributions(case: Case) -> None:
     latents, h = latents_and_features(case)
     for group in latents.walk(FromPosterior(), h, torch.Size((3, 4)))[1]:
-        assert_close(group.log_p, group.p.log_prob(group.z), rtol=1e-9, atol=1e-9)
-        assert_close(group.log_q, group.q.log_prob(group.z), rtol=1e-6, atol=1e-6)
+        assert_close(group.log_p, group.p.log_prob(group.z), rtol=1e-9, atol=1e-9 + slack(case))
+        assert_close(group.log_q, group.q.log_prob(group.z), rtol=1e-6, atol=1e-6 + slack(case))
 
 
 @structures
@@ -53,7 +53,7 @@ def test_given_latents_are_scored_as_drawn(case: Case) -> None:
     again, scored = latents.walk(Given([group.z for group in drawn]), h, torch.Size((3, 4)))
     assert_close(again, c, rtol=0, atol=0)
     for one, other in zip(drawn, scored, strict=True):
-        assert_close((other.log_q, other.log_p), (one.log_q, one.log_p), rtol=1e-6, atol=1e-6)
+        assert_close((other.log_q, other.log_p), (one.log_q, one.log_p), rtol=1e-6, atol=1e-6 + slack(case))
 
 
 @structures
@@ -65,7 +65,7 @@ def test_the_prior_that_is_scored_generates(case: Case) -> None:
     _, scored = latents.walk(Given([group.z for group in generated]), h, torch.Size((3, 4)))
     for one, other in zip(generated, scored, strict=True):
         assert (one.kl == 0).all()
-        assert_close(one.log_p, other.log_p, rtol=1e-9, atol=1e-9)
+        assert_close(one.log_p, other.log_p, rtol=1e-9, atol=1e-9 + slack(case))
 
 
 @structures

@@ -69,12 +69,14 @@ from flowvae.transforms import (
     Coupling,
     Gated,
     Inverse,
+    ODETransform,
     Permuted,
     PlanarTransform,
     RadialTransform,
     Reflected,
     Spline,
     Transform,
+    ode,
     planar,
     roots,
     spline,
@@ -85,6 +87,7 @@ from tests.oracles import (
     test_autoregressive,
     test_bernoulli,
     test_bijections,
+    test_continuous,
     test_density_models,
     test_graph,
     test_images,
@@ -128,6 +131,7 @@ IAF = case("flow", "iaf", (4,), 3)
 PLAIN_IAF = case("flow", "iaf", (4,), 0)
 AFFINE = case("flow", "iaf", (4,), 3, update="affine")
 PLANAR = case("flow", "planar", (4,), 3)
+CONTINUOUS = case("flow", "continuous", (4,), 3)
 COUPLING = case("flow", "spline", (4,), 3, form="coupling")
 RADIAL = case("flow", "radial", (4,), 3)
 LOWRANK = case("family", "lowrank", (4,))
@@ -360,6 +364,31 @@ def spline_of_the_far_point(self: Spline, x: Tensor, *params: Tensor) -> tuple[T
 
 def inverted_to_be_scored(self: Inverse, y: Tensor) -> tuple[Tensor, Tensor]:
     return Transform.inverse_and_ladj(self, y)
+
+
+def signs_of_every_moment(self: ODETransform, z: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
+    def slope(t: float, state: Tensor) -> Tensor:
+        probes = self._probes(z)
+        points = state[..., :-1].expand_as(probes).contiguous()
+        dz, along = torch.func.jvp(lambda points: self.field(t, points), (points,), (probes,))[:2]
+        return torch.cat([dz[0], (probes * along).sum((0, -1))[..., None]], -1)
+
+    state = torch.cat([z, torch.zeros_like(z[..., :1])], -1)
+    state = ode.runge_kutta(slope, state, start, end, self.intervals)
+    return state[..., :-1], state[..., -1]
+
+
+def of_second_order(slope: Any, state: Tensor, start: float, end: float, steps: int) -> Tensor:
+    h = (end - start) / steps
+    for n in range(steps):
+        middle = state + h / 2 * slope(start + n * h, state)
+        state = state + h * slope(start + n * h + h / 2, middle)
+    return state
+
+
+def forward_in_time(self: ODETransform, y: Tensor) -> tuple[Tensor, Tensor]:
+    z, ladj = self._solved(y, 0.0, 1.0)
+    return z, -ladj
 
 
 def free_slopes_at_the_ends(a: Tensor) -> Tensor:
@@ -867,6 +896,27 @@ BUGS = [
         "inverse_and_ladj",
         inverted_to_be_scored,
         partial(patched, test_density_models.test_one_direction_is_one_pass, "scoring"),
+    ),
+    Bug(
+        "the signs of an estimate change within a solution",
+        ODETransform,
+        "_solved",
+        signs_of_every_moment,
+        test_continuous.test_the_estimate_has_the_trace_as_its_mean_and_leaves_points_as_they_are,
+    ),
+    Bug(
+        "the solver is of second order",
+        ode,
+        "runge_kutta",
+        of_second_order,
+        test_continuous.test_the_error_falls_with_the_fourth_power,
+    ),
+    Bug(
+        "the way back is solved forward in time",
+        ODETransform,
+        "inverse_and_ladj",
+        forward_in_time,
+        partial(draw_is_scored, CONTINUOUS),
     ),
     Bug(
         "planar is not made invertible", PlanarTransform, "__init__", not_made_invertible, partial(flow_inverse, PLANAR)

@@ -11,13 +11,14 @@ from flowvae.runs import evaluate_rows, keep_evaluation, open_run, rows, train
 from flowvae.study import Row, Study
 
 TOYS = Study.load("toys")
-SMALL = {"data": {"name": "moons", "count": 1500}, "training": {"epochs": 25, "batch_size": 200, "compile": "off"}}
+SMALL = {"data": {"name": "moons", "count": 1500}, "training": {"epochs": 12, "batch_size": 200, "compile": "off"}}
 
 
 @pytest.mark.parametrize("row", TOYS.rows, ids=lambda row: row.name)
 def test_a_row_of_the_study_runs(row: Row, tmp_path: Path) -> None:
-    tables = TOYS.tables(row, 0) | SMALL | {"optimiser": {"name": "adam", "lr": 0.01}}
-    tables["likelihood"]["flow"] |= {"steps": 4} | ({} if row.name == "planar" else {"width": 24})
+    tables = TOYS.tables(row, 0) | SMALL | {"optimiser": {"name": "adam", "lr": 0.02}}
+    sizes = {"steps": 4, "width": 24, "intervals": 4}
+    tables["likelihood"]["flow"] |= {key: sizes[key] for key in sizes if key in tables["likelihood"]["flow"]}
     train(Config.resolve(tables), tmp_path, quiet=True)
     run = open_run(tmp_path)
     found = evaluate_rows(run, rows(run), TOYS.evaluation)

@@ -32,6 +32,8 @@ class Flow(nn.Module, ABC):
     vectors of D = C H W, and so is its context, of ``context`` = K H W features. Raises `InputError` where it does not.
     """
 
+    accuracy: float = 0.0
+    """How far a map, its inverse and its log-determinant may be from each other, beyond rounding: 0 if it is exact."""
     cost: ClassVar[Cost] = Cost("not stated", "not stated")
     maps: ClassVar[bool] = False
 

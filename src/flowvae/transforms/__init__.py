@@ -4,6 +4,7 @@ from flowvae.transforms.autoregressive import Affine, Autoregressive, ConstantSi
 from flowvae.transforms.base import Composed, Inverse, Transform
 from flowvae.transforms.coupling import Coupling
 from flowvae.transforms.linear import LU, Permuted, Reflected
+from flowvae.transforms.ode import ODETransform
 from flowvae.transforms.planar import PlanarTransform
 from flowvae.transforms.radial import RadialTransform
 from flowvae.transforms.spline import Spline
@@ -19,6 +20,7 @@ __all__ = [
     "Gated",
     "Inverse",
     "Inversion",
+    "ODETransform",
     "Permuted",
     "PlanarTransform",
     "RadialTransform",
