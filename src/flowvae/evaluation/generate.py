@@ -19,6 +19,9 @@ from flowvae.model import VAE
 CHUNK = 128
 """Samples, or pairs (draw, datum), that are made at a time."""
 
+CODES = 1024
+"""Pairs whose latents are drawn at a time where nothing is decoded: the encoder then sees more than a datum or two."""
+
 
 Show = Callable[[Distribution], Tensor]
 """The data that are shown of p(x | z): its mean, a draw, the best of a beam, ..."""
@@ -78,7 +81,7 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     codes: list[Code] = []
     draws: list[tuple[Tensor, ...]] = []
     with evaluating(model, seed):
-        for rows, _, _, latents in walks(model, data, samples, seed):
+        for rows, _, _, latents in walks(model, data, samples, seed, CODES):
             found = [moments(latent) for latent in latents]
             codes = codes or [Code(len(data), samples, like) for like in found]
             for code, of_group in zip(codes, found, strict=True):
@@ -92,12 +95,15 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
 
 
 def walks(
-    model: VAE, data: Split, samples: int, seed: int
+    model: VAE, data: Split, samples: int, seed: int, pairs: int = CHUNK
 ) -> Iterator[tuple[range, Tensor, Tensor, tuple[Latent, ...]]]:
-    """Rows of ``data``, their x, and ``samples`` posterior draws: the decoder's input and the groups."""
+    """Rows of ``data``, their x, and ``samples`` posterior draws: the decoder's input and the groups.
+
+    ``pairs`` (draw, datum) are made at a time.
+    """
     require_shape(model, data)
     noise = DatumNoise(seed, samples, next(model.parameters()).device)
-    step = max(1, CHUNK // samples)
+    step = max(1, pairs // samples)
     for start in range(0, len(data), step):
         rows = range(start, min(start + step, len(data)))
         x = inputs(model, data, rows)
