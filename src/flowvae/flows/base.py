@@ -26,7 +26,7 @@ class Flow(nn.Module, ABC):
     `Transform` whose parameters have h's batch and broadcast against the points'.
 
     The attribute ``context`` is what the flow looks at: one that has no use for h sets it to 0. ``cost`` says what
-    drawing and scoring cost.
+    drawing and scoring cost; ``scores`` marks a flow that is made for scoring, whose inverse is the faster direction.
 
     Points are vectors ``(*, D)``. A flow with ``maps`` also takes an event (C, H, W): its points are maps, written as
     vectors of D = C H W, and so is its context, of ``context`` = K H W features. Raises `InputError` where it does not.
@@ -35,6 +35,7 @@ class Flow(nn.Module, ABC):
     accuracy: float = 0.0
     """How far a map, its inverse and its log-determinant may be from each other, beyond rounding: 0 if it is exact."""
     cost: ClassVar[Cost] = Cost("not stated", "not stated")
+    scores: ClassVar[bool] = False
     maps: ClassVar[bool] = False
 
     def __init__(self, event_shape: tuple[int, ...], context: int):

@@ -25,6 +25,7 @@ class MAF(Flow):
     """
 
     cost = Cost("about two passes a step, one coordinate after the other", "T passes")
+    scores = True
 
     def __init__(
         self,

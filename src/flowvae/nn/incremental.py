@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowvae.nn.made import MADE, MaskedLinear
-from flowvae.nn.precision import in_full_precision
+from flowvae.nn.precision import in_full_precision, without_autocast
 
 BLOCK = 8
 """Coordinates that take their share of all before the block at once: matrix products large enough to be fast."""
@@ -33,7 +33,7 @@ class Autoregression:
         y = in_full_precision(y)
         batch = torch.broadcast_shapes(y.shape[:-1], () if self.bound is None else self.bound.shape[:-1])
         columns = self.net.in_order(y.expand(*batch, -1).reshape(-1, y.shape[-1])).T
-        with torch.autocast(y.device.type, enabled=False):
+        with without_autocast(y.device):
             first, *others, last = self._layers(batch, columns[:0])
             for i, column in enumerate(columns):
                 if i % BLOCK == 0:

@@ -15,10 +15,10 @@ from flowvae.transforms import Inverse
 class FlowPrior(Conditional):
     """log p(z | c) = log N(f(z); mu, diag(sigma^2)) + log |det df/dz|: a flow f from z to a normal, all learned.
 
-    In that direction a flow is fast, and training scores: with `iaf` one pass of its networks, and the prior is what is
-    called a masked autoregressive flow. Samples are z = f^-1(mu + sigma eps), and temperature scales eps. The condition
-    c ``(*, context)`` is the flow's context, and moves mu and sigma. A normal with a shape of its own lets flows that
-    preserve volume, such as rotations, make a difference.
+    f is the flow in its fast direction, because training scores: the map of `iaf`, or the inverse of `maf`. With either
+    the prior is what is called a masked autoregressive flow, and scores in one pass of its networks. Samples are
+    z = f^-1(mu + sigma eps), and temperature scales eps. The condition c ``(*, context)`` is the flow's context, and
+    moves mu and sigma. A normal with a shape of its own lets flows that preserve volume make a difference.
 
     Reference: Chen et al. (2017), arXiv:1611.02731; Papamakarios, Pavlakou, Murray (2017), arXiv:1705.07057.
     """
@@ -29,4 +29,5 @@ class FlowPrior(Conditional):
         self.base = registry.build("prior", "gaussian", event_shape, context)
 
     def forward(self, c: Tensor) -> FlowDistribution:
-        return FlowDistribution(self.base(c), Inverse(self.flow(c if self.flow.context else None)))
+        transform = self.flow(c if self.flow.context else None)
+        return FlowDistribution(self.base(c), transform if self.flow.scores else Inverse(transform))
