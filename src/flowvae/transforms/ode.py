@@ -16,7 +16,7 @@ class ODETransform(Transform):
 
     The equation is solved by ``intervals`` Runge-Kutta steps of fourth order, backwards for the inverse: the two undo
     each other, and the log-determinant is the map's, up to an error that falls with the fourth power of ``intervals``.
-    The trace is the sum of v . (df/dz) v over probes v: the D unit vectors, at the cost of D + 1 evaluations of f; or,
+    The trace is the sum of v . (df/dz) v over probes v: the D unit vectors, for the work of 2 D evaluations of f; or,
     ``estimated``, one vector of random signs for every point, drawn anew for a solution and kept through it: its
     expectation is the trace.
 
