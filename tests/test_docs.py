@@ -6,12 +6,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 from typer.main import get_command
 
 from flowvae import registry
 from flowvae.cli.main import app
 from flowvae.config import Config, recipes
-from flowvae.study import studies
+from flowvae.study import Study, studies
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,5 +58,11 @@ def test_a_wrong_option_would_be_noticed():
 
 
 @pytest.mark.parametrize("text", found(r"```toml\n(.*?)```"))
-def test_recipes_resolve(text):
-    Config.resolve(tomllib.loads(text))
+def test_recipes_and_studies_resolve(text, tmp_path):
+    tables = tomllib.loads(text)
+    if tables.keys() & {"rows", "axes"}:  # of a study, or a part of one
+        file = tmp_path / "study.toml"
+        file.write_text(tomli_w.dumps({"title": "t", "seeds": [0], "base": "digits", **tables}))
+        assert len(Study.load(file).rows) > 0
+    else:
+        Config.resolve(tables)
