@@ -42,7 +42,7 @@ class IAF(Flow):
     (torch.Size([5, 4]), torch.Size([5]))
     """
 
-    cost = Cost("T passes", "about two passes a step, one coordinate after the other")
+    cost = Cost("T passes", "about two passes a step, one coordinate after the other; over maps up to D")
     maps = True
 
     def __init__(

@@ -19,12 +19,13 @@ class MAF(Flow):
     pass of each network, and drawing goes from coordinate to coordinate; `iaf` is the other way round, and the better
     posterior. The options are those of `iaf`.
 
-    Shapes: h ``(*, context)``, points ``(*, D)``.
+    Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
 
     Reference: Papamakarios, Pavlakou, Murray (2017), arXiv:1705.07057.
     """
 
-    cost = Cost("about two passes a step, one coordinate after the other", "T passes")
+    cost = Cost("about two passes a step, one coordinate after the other; over maps up to D", "T passes")
+    maps = True
     scores = True
 
     def __init__(
@@ -39,6 +40,7 @@ class MAF(Flow):
         activation: Activation = "elu",
         reverse: bool = True,
         residual: bool = False,
+        kernel: Count = 3,
         inversion: Inversion = "auto",
         tolerance: NonNegativeFloat = 1e-6,
     ):
@@ -51,6 +53,7 @@ class MAF(Flow):
             "activation": activation,
             "reverse": reverse,
             "residual": residual,
+            "kernel": kernel,
             "inversion": inversion,
             "tolerance": tolerance,
         }
