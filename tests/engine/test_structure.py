@@ -12,6 +12,7 @@ from flowvae.engine.ema import Average
 from flowvae.engine.freezing import settle
 from flowvae.engine.loop import Loop
 from flowvae.model import VAE, build_model
+from flowvae.nn import BatchNorm
 
 PHASES = [{"epochs": 2}, {"epochs": 2, "freeze": "gates", "reset": True}]
 OPTIONS: dict[str, Any] = {"phases": PHASES, "ema": 0.9, "quiet": True, "log_every": 4, "optimiser": {"lr": 0.02}}
@@ -97,3 +98,15 @@ def test_the_average_includes_the_statistics_that_normalise(data: Data) -> None:
     for name in names:
         start = torch.zeros_like(state[name]) if name.endswith("mean") else torch.ones_like(state[name])
         torch.testing.assert_close(average.values[name], 0.1 * start + 0.9 * state[name])
+
+
+def test_a_batch_that_is_not_finite_leaves_the_statistics_alone() -> None:
+    norm = BatchNorm(3).train()
+    x = torch.randn(2, 4, 3)
+    theirs = torch.nn.BatchNorm1d(3)
+    torch.testing.assert_close(norm(x).flatten(0, 1), theirs(x.flatten(0, 1)))
+    kept = norm.running_mean.clone(), norm.running_var.clone()
+    torch.testing.assert_close(kept, (theirs.running_mean, theirs.running_var))
+    norm(x.index_fill(1, torch.tensor([2]), torch.inf))
+    assert norm.running_mean.equal(kept[0])
+    assert norm.running_var.equal(kept[1])

@@ -74,9 +74,7 @@ class Graph(Latents):
         self.priors = nn.ModuleList(
             registry.build("prior", prior if parents else root, (dim,), len(parents) * dim) for parents in self.parents
         )
-        if any(
-            parents and not list(made.parameters()) for parents, made in zip(self.parents, self.priors, strict=True)
-        ):
+        if self.edges and not list(self.priors[-1].parameters()):
             raise InputError("expected a prior that its parents can move; got one without parameters: use 'gaussian'")
         self.posteriors = nn.ModuleList(registry.build("posterior", posterior, features, (dim,)) for _ in self.order)
         if shared_flow:
@@ -88,7 +86,7 @@ class Graph(Latents):
         own = self.gates(batch).split([len(parents) for parents in self.parents], -1)
         found: list[Latent] = []
         for n, (prior, posterior) in enumerate(zip(self.priors, self.posteriors, strict=True)):
-            gated = [gate * found[m].z for gate, m in zip(own[n].split(1, -1), self.parents[n], strict=False)]
+            gated = [own[n][..., i : i + 1] * found[m].z for i, m in enumerate(self.parents[n])]
             p = prior(torch.cat(gated, -1) if gated else self.no_parents(batch))
             seen = p if gated or self.fuse_root else None
             found.append(replace(draw(n, p, partial(_expanded, posterior, h, seen, batch)), gates=own[n]))

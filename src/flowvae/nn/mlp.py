@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from flowvae.registry import Count
 
@@ -27,11 +29,24 @@ Widths = tuple[Count, ...]
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of features ``(*, D)`` over all other dimensions; in evaluation mode by running statistics.
 
+    A batch that is not finite leaves the running statistics alone, so that its step can be skipped. Each process of a
+    run normalises its own share of a batch.
+
     Reference: Ioffe and Szegedy (2015), arXiv:1502.03167.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        kept = self.running_mean, self.running_var
+        mean, variance = (t.clone() for t in kept) if self.training else kept  # moved on in place by what follows
+        flat = x.reshape(-1, x.shape[-1])
+        y = batch_norm(flat, mean, variance, self.weight, self.bias, self.training, eps=self.eps)
+        if self.training:
+            for old, now in zip(kept, (mean, variance), strict=True):
+                old.copy_(torch.where(torch.isfinite(now).all(), now, old))
+        return y.reshape(x.shape)
 
 
 class MLP(nn.Sequential):
