@@ -22,7 +22,7 @@ def part(shared_data: Path, name: str) -> str:
 
 
 def test_a_part_of_cifar10_is_read_as_such(shared_data: Path) -> None:
-    data = load_data("cifar10", dir=part(shared_data, "cifar10_lossless_subset"), held_out=400)
+    data = load_data("cifar10", dir=part(shared_data, "cifar10_lossless_subset"), subset=True, held_out=400)
     assert [len(split) for split in data.splits.values()] == [3600, 400, 1000]
     assert (data.event_shape, data.support, data.levels) == ((3, 32, 32), "levels", 256)
     assert data.train.labels is not None
@@ -104,3 +104,5 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     for name in ("cifar10", "frey", "caltech", "omniglot"):
         with pytest.raises(InputError, match=r"expected the official .*; got no such file: check data.dir"):
             load_data(name, dir=str(tmp_path))
+    with pytest.raises(InputError, match=r"expected one train\*.npz and one test\*.npz in .*: name their folder"):
+        load_data("cifar10", dir=str(tmp_path), subset=True)

@@ -30,6 +30,14 @@ def test_a_layer_that_starts_from_data_has_their_mean_and_spread(kind: str, spre
     assert_close(y.std(1, correction=0), torch.full((7,), spread), rtol=1e-4, atol=0)
 
 
+def test_what_does_not_vary_keeps_its_gain() -> None:
+    layer = NormedLinear(5, 7)
+    before = layer.gain.clone()
+    layer.start_from(torch.ones(64, 5))
+    assert_close(layer.gain, before, rtol=0, atol=0)
+    assert_close(layer(torch.ones(5)), torch.zeros(7), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_gain_is_the_length_of_every_weight_vector(kind: str) -> None:
     layer, _ = LAYERS[kind](1.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
+from flowvae.data.fetch import cache_home
 from flowvae.data.official import official
 from flowvae.data.parts import Part, Parts
 from flowvae.data.readers import read
@@ -21,21 +22,20 @@ SHAPE = (3, 32, 32)
 
 
 @register("data", "cifar10")
-def cifar10(*, dir: str = "", held_out: Count = 5_000, flip: bool = False) -> Data:
+def cifar10(*, dir: str = "", subset: bool = False, held_out: Count = 5_000, flip: bool = False) -> Data:
     """Colour photographs of 32 x 32 pixels in ten classes: x = bytes / 255, event shape (3, 32, 32).
 
     45,000 for training, the last ``held_out`` training images for validation, 10,000 for test. ``flip`` mirrors every
     training image left to right with probability 1/2, afresh in every batch. ``dir`` holds the official binary archive,
     or has it in its ``cifar10/``; without it the archive is looked for, and else downloaded to, the folder named by the
-    environment variable FLOWVAE_DATA, or the user's cache. A ``dir`` with files ``train*.npz`` and ``test*.npz`` of
-    arrays ``images`` (N, 3, 32, 32) and ``labels`` is a part of the set, and figures from it are of that part. Raises
-    `InputError` for files that are missing or not the official ones.
+    environment variable FLOWVAE_DATA, or the user's cache. With ``subset`` the data are a part of the set, as files
+    ``train*.npz`` and ``test*.npz`` with arrays ``images`` (N, 3, 32, 32) and ``labels`` in the same folder or its
+    ``cifar10_lossless_subset/``, and figures are of that part. Raises `InputError` for files that are missing or not
+    the official ones.
 
     Reference: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
     """
-    train, test = _subset(Path(dir).expanduser()) if dir else (None, None)
-    if train is None or test is None:
-        train, test = _archive(official(NAME, "cifar10", SHA256, URLS, dir))
+    train, test = _subset(dir) if subset else _archive(official(NAME, "cifar10", SHA256, URLS, dir))
     if held_out >= len(train):
         raise InputError(f"expected data.held_out below {len(train)}, the training images; got {held_out}: lower it")
     parts: Parts = {"train": train.rows(slice(-held_out)), "validation": train.rows(slice(-held_out, None))}
@@ -57,13 +57,20 @@ def _archive(content: bytes) -> tuple[Part, Part]:
     return train_part, test_part
 
 
-def _subset(folder: Path) -> tuple[Part | None, Part | None]:
-    """The parts in ``train*.npz`` and ``test*.npz``, where there is one of each."""
-    found = [sorted(folder.glob(f"{split}*.npz")) for split in ("train", "test")]
-    if not all(len(paths) == 1 for paths in found):
-        return None, None
-    train, test = (read(path)["train"] for (path,) in found)
-    for part in (train, test):
-        if part.values.shape[1:] != SHAPE:
-            raise InputError(f"expected images of shape {SHAPE} in {folder}; got {part.values.shape[1:]}: check dir")
-    return train, test
+def _subset(dir: str) -> tuple[Part, Part]:
+    """Training and test images of the files of a part."""
+    home = Path(dir).expanduser() if dir else cache_home()
+    for folder in (home, home / "cifar10_lossless_subset"):
+        found = [sorted(folder.glob(f"{split}*.npz")) for split in ("train", "test")]
+        if all(len(paths) == 1 for paths in found):
+            train, test = (read(path)["train"] for (path,) in found)
+            for part in (train, test):
+                if part.values.shape[1:] != SHAPE:
+                    raise InputError(
+                        f"expected images {SHAPE} in {str(folder)!r}; got {part.values.shape[1:]}: check it"
+                    )
+            return train, test
+    raise InputError(
+        f"expected one train*.npz and one test*.npz in {str(home)!r} or its cifar10_lossless_subset/; got none or "
+        "several: name their folder as data.dir, or leave out data.subset"
+    )

@@ -33,7 +33,7 @@ class Upsample(nn.Module):
         colours, *size = out_shape
         repeat = nn.Upsample((size[0], size[1]), mode="nearest")
         self.in_dims = len(in_shape)
-        self.layers = OverMaps(repeat, NormedConv(self.maps[0], colours, kernel))
+        self.layers = OverMaps(repeat, NormedConv(self.maps[0], colours, kernel, spread=0.1))
         self.offset = nn.Parameter(torch.zeros(colours, 1, 1))
 
     @torch.no_grad()

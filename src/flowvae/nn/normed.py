@@ -47,11 +47,12 @@ class Normed(FromData):
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
-        """Set g and b so that the outputs of the batch x have mean 0 and standard deviation ``spread``."""
+        """Set g and b so that what varies of the outputs of x has mean 0 and standard deviation ``spread``."""
         y = self.apply_weight(x, self.direction / self._length()).flatten(0, -2 - len(self.ones))
         over = [dim for dim in range(y.ndim) if dim != 1]
         spread, mean = torch.std_mean(y, over, correction=0)
-        gain = self.spread / spread.clamp(min=1e-6)
+        # an output that does not vary, as behind a learned constant, keeps its gain: any other would be enormous
+        gain = torch.where(spread > 1e-4, self.spread / spread.clamp(min=1e-4), self.gain)
         self.gain.copy_(gain)
         self.bias.copy_(-mean * gain)
 

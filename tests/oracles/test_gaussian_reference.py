@@ -1,0 +1,38 @@
+"""A Gaussian fitted to bytes, in bits."""
+
+import math
+
+import pytest
+import torch
+
+from flowvae import InputError, build_model, load_data
+from flowvae.data import Split
+from flowvae.measures.gaussian_reference import gaussian_bits, gaussian_reference
+
+
+def test_it_is_the_expected_code_length_of_bytes_with_uniform_noise() -> None:
+    """Against a normal density averaged over a fine grid of u, in one dimension and in two that depend on each other."""
+    k = torch.randint(0, 17, (400, 1), dtype=torch.uint8)
+    pairs = torch.cat([k, (k.float() * 0.6 + 3 * torch.rand(400, 1)).to(torch.uint8)], 1)
+    for values in (k, pairs):
+        size = values.shape[1]
+        y = values.double() + 0.5
+        covariance = torch.cov(y.mT, correction=0).reshape(size, size) + torch.eye(size) / 12
+        p = torch.distributions.MultivariateNormal(y.mean(0), covariance)
+        grid = (torch.arange(40, dtype=torch.float64) + 0.5) / 40
+        u = torch.cartesian_prod(*[grid] * size).reshape(-1, 1, size)
+        expected = -p.log_prob(values.double() + u).mean() / (size * math.log(2))
+        found = gaussian_bits(Split(values, scale=16.0), Split(values, scale=16.0))
+        assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_independent_uniform_bytes_cost_about_eight_bits() -> None:
+    values = torch.randint(0, 256, (20_000, 2), dtype=torch.uint8)
+    gap = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the Gaussian over the uniform density with its variance
+    assert gaussian_bits(Split(values, 255.0), Split(values, 255.0)) == pytest.approx(8 + gap, abs=0.01)
+
+
+def test_bits_have_no_reference() -> None:
+    digits = load_data("digits")
+    with pytest.raises(InputError, match="expected bytes or other whole numbers"):
+        gaussian_reference(build_model({}, digits), digits, digits.test)
