@@ -89,6 +89,10 @@ def test_real_values_want_a_density_of_them(tmp_path: Path, values: list, remedy
         assert load_data(path, scale=float(remedy.partition("scale=")[2])).support == "unit"
 
 
+def test_a_normal_density_comes_before_a_flow(tmp_path: Path) -> None:
+    assert inspect(save(tmp_path, np.array([[-1.5, 2.5]] * 5))).advice == "gaussian: values are real"
+
+
 @pytest.fixture
 def no_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry whose only likelihood is that of bits."""

@@ -163,7 +163,8 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
             return LEVELS, scale, f"{LEVELS}{_with(scaled + own)}: values are {numbers}; {as_bits}"
         return "bernoulli", scale, f"{as_bits}: values are intensities"
     if fitting := _accepting("real"):
-        return fitting[0], default, f"{fitting[0]}: values are real"
+        chosen = "gaussian" if "gaussian" in fitting else fitting[0]
+        return chosen, default, f"{chosen}: values are real"
     advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
     return None, default, advice
 
