@@ -14,7 +14,7 @@ TOYS = Study.load("toys")
 SMALL = {"data": {"name": "moons", "count": 1500}, "training": {"epochs": 12, "batch_size": 200, "compile": "off"}}
 
 
-@pytest.mark.parametrize("row", TOYS.rows, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in TOYS.rows if row.name.endswith("-moons")], ids=lambda row: row.name)
 def test_a_row_of_the_study_runs(row: Row, tmp_path: Path) -> None:
     tables = TOYS.tables(row, 0) | SMALL | {"optimiser": {"name": "adam", "lr": 0.02}}
     sizes = {"steps": 4, "width": 24, "intervals": 4}
