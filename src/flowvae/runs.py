@@ -17,6 +17,8 @@ from flowvae.data.parts import SPLITS, Part, find_missing
 from flowvae.data.readers import read
 from flowvae.data.tokens import read_sequences
 from flowvae.engine import Fitted, fit, load, read_journal
+from flowvae.engine.speed import Speed
+from flowvae.engine.speed import bench as measure_speed
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, sample
@@ -59,6 +61,16 @@ def train(config: Config, path: str | Path, *, resume: bool = False, quiet: bool
         model = build_model(config.model, data)
     tables = {"evaluation": config.evaluation.model_dump()}
     return fit(model, data, run=path, resume=resume, quiet=quiet, tables=tables, **config.options)
+
+
+def bench(config: Config, steps: int) -> Speed:
+    """The speed of the recipe's model in training and in single passes; `InputError` as for `train`."""
+    data = load_data(config.data)
+    check_support(config, data)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, data)
+    return measure_speed(model, data, steps=steps, **config.options)
 
 
 def check_support(config: Config, data: Data) -> None:

@@ -10,7 +10,8 @@ from flowvae.cli import main
 from tests.cli.conftest import Command, environment
 
 COMMANDS = (
-    "demo", "list", "show", "check", "train", "evaluate", "sample", "reconstruct", "encode", "score", "study", "report",
+    "demo", "list", "show", "check", "train", "bench", "evaluate", "sample", "reconstruct", "encode", "score",
+    "interpolate", "optimise", "structure", "study", "report",
 )  # fmt: skip
 HEAVY = ("torch", "matplotlib", "sklearn", "pydantic", "lightning_fabric")
 

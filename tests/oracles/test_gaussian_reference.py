@@ -11,7 +11,7 @@ from flowvae.measures.gaussian_reference import gaussian_bits, gaussian_referenc
 
 
 def test_it_is_the_expected_code_length_of_bytes_with_uniform_noise() -> None:
-    """Against a normal density averaged over a fine grid of u, in one dimension and in two that depend on each other."""
+    """Against a normal density averaged over a fine grid of u, in one dimension and in two that depend."""
     k = torch.randint(0, 17, (400, 1), dtype=torch.uint8)
     pairs = torch.cat([k, (k.float() * 0.6 + 3 * torch.rand(400, 1)).to(torch.uint8)], 1)
     for values in (k, pairs):

@@ -66,9 +66,7 @@ def _subset(dir: str) -> tuple[Part, Part]:
             train, test = (read(path)["train"] for (path,) in found)
             for part in (train, test):
                 if part.values.shape[1:] != SHAPE:
-                    raise InputError(
-                        f"expected images {SHAPE} in {str(folder)!r}; got {part.values.shape[1:]}: check it"
-                    )
+                    raise InputError(f"expected images {SHAPE} in {folder}; got {part.values.shape[1:]}: check it")
             return train, test
     raise InputError(
         f"expected one train*.npz and one test*.npz in {str(home)!r} or its cifar10_lossless_subset/; got none or "

@@ -25,9 +25,7 @@ def gaussian_reference(model: VAE, data: Data, held_out: Split) -> Measured:
     Reference: van den Oord, Kalchbrenner, Kavukcuoglu (2016), arXiv:1601.06759 (4.70 on CIFAR-10).
     """
     if data.levels is None:
-        raise InputError(
-            "expected bytes or other whole numbers for a reference in bits; got none: leave the measure out"
-        )
+        raise InputError("expected bytes or other whole numbers for a reference in bits; got others: leave it out")
     return Measured({"gaussian_bits_per_dim": gaussian_bits(data.train, held_out)})
 
 

@@ -1,0 +1,37 @@
+"""The speed of a recipe on this machine."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, prepare
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(bench)
+
+
+def bench(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a packaged recipe.")],
+    changes: Changes = None,
+    data: DataName = None,
+    data_dir: DataFolder = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to time.")] = 20,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Measure how fast a recipe trains, draws and infers here, beside the peak of matrix products.
+
+    Nothing is kept. --set training.compile=on measures the compiled step, --set training.precision=bf16-mixed half
+    precision.
+    """
+    from flowvae import runs
+    from flowvae.config import Config
+
+    prepare()
+    replaced = [f"data.name={json.dumps(data)}"] if data else []
+    replaced += [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
+    found = runs.bench(Config.load(recipe, [*replaced, *(changes or [])]), steps)
+    typer.echo(json.dumps(found.to_dict()) if as_json else str(found))

@@ -1,0 +1,169 @@
+"""How fast a model trains, draws and infers on this machine, beside what the machine can do."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.utils.flop_counter import FlopCounterMode
+
+from flowvae.data import Data
+from flowvae.engine.compiling import can_compile
+from flowvae.engine.fit import require_fit, run_config
+from flowvae.engine.launch import launch
+from flowvae.engine.options import training_options
+from flowvae.engine.stage import Stage
+from flowvae.errors import InputError
+from flowvae.model import VAE
+from flowvae.nn import starting
+from flowvae.registry import Spec
+
+SQUARE = {"cpu": 1024, "cuda": 8192}
+"""Side of the matrices whose product tells the peak."""
+
+WARM = 3
+"""Steps before the clock runs; compilation is among them."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What `bench` measures: medians of single steps, in seconds where not said otherwise."""
+
+    device: str
+    precision: str
+    compiled: bool
+    batch: int
+    samples_per_second: float
+    """Data trained on a second: forward, backward and optimiser."""
+    flops_per_datum: int
+    """Floating-point operations of matrix products and convolutions, forward and backward; masks are not discounted."""
+    peak_flops: float
+    """Of a large matrix product in the same precision, here and now."""
+    fraction_of_peak: float
+    memory_bytes: int | None
+    """The most allocated on the device in a step; None on a CPU, which does not tell."""
+    sample_one: float
+    """Drawing one datum from the prior."""
+    forward_one: float
+    """The terms of the bound for one datum."""
+
+    def __str__(self) -> str:
+        lines = {
+            "device": f"{self.device}, {self.precision}, {'compiled' if self.compiled else 'not compiled'}",
+            "training": f"{self.samples_per_second:.0f} data a second, in batches of {self.batch}",
+            "work": f"{self.flops_per_datum / 1e6:.1f} MFLOP a datum",
+            "of the peak": f"{self.fraction_of_peak:.1%} of {self.peak_flops / 1e9:.0f} GFLOP/s",
+            "memory": "not told by a CPU" if self.memory_bytes is None else f"{self.memory_bytes / 2**20:.0f} MiB",
+            "one sample": f"{1e3 * self.sample_one:.1f} ms",
+            "one forward pass": f"{1e3 * self.forward_one:.1f} ms",
+        }
+        return "\n".join(f"{name:<18}{value}" for name, value in lines.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        return asdict(self)
+
+
+def bench(
+    model: VAE,
+    data: Data,
+    *,
+    objective: Spec = "elbo",
+    optimiser: Spec = "adam",
+    schedule: Spec = "constant",
+    steps: int = 20,
+    **options: Any,
+) -> Speed:
+    """Time ``steps`` training steps of ``model`` on ``data``, and single passes: the model is trained a little by it.
+
+    The options are those of `fit`. ``compile`` is taken at its word: "on" compiles, anything else does not. Raises
+    `InputError` as `fit` does.
+    """
+    if steps < 1:
+        raise InputError(f"expected at least 1 step; got {steps}")
+    training = training_options(**options)
+    config = run_config(model, data, objective, optimiser, schedule, training, None)
+    require_fit(model, data)
+    fabric = launch(training)
+    device = fabric.device
+    compiled = training.compile == "on"
+    if compiled and not can_compile(device):
+        raise InputError("expected a compiler; got none: install one, or use --set training.compile=off")
+    checked = Distribution._validate_args
+    try:
+        Distribution.set_default_validate_args(False)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(training.seed)
+            train = data.train.to(device)
+            model.to(device).train()
+            batch = min(training.batch_size, len(train))
+            rows = torch.randint(len(train), (batch,), device=device)
+            with starting(model):
+                model(train.batch(rows))
+            named = {name for name, _ in model.named_parameters()}
+            stage = Stage(model, training.plan[0], config, named, max(1, len(train) // batch))
+            stage.prepare(fabric, compiled, None)
+            beta = torch.ones((), device=device)
+
+            def step() -> None:
+                loss, _ = stage(train.batch(rows), beta)
+                fabric.backward(loss)
+                stage.optimiser.step()
+                stage.drop_gradients()
+
+            with FlopCounterMode(display=False) as counter, fabric.autocast():
+                stage.plain(train.batch(rows), beta)[0].backward()
+            stage.drop_gradients()
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            seconds = _timed(step, steps, device)
+            memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+            model.eval()
+            one = train.batch(rows[:1])
+            with torch.no_grad(), fabric.autocast():
+                sample = _timed(lambda: model.generate(1).sample(), steps, device)
+                forward = _timed(lambda: model(one).log_w, steps, device)
+    finally:
+        Distribution.set_default_validate_args(checked)
+    peak = peak_flops(device, torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32)
+    flops = counter.get_total_flops()
+    name = f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    return Speed(
+        device=name,
+        precision=training.precision,
+        compiled=compiled,
+        batch=batch,
+        samples_per_second=batch / seconds,
+        flops_per_datum=flops // batch,
+        peak_flops=peak,
+        fraction_of_peak=flops / seconds / peak,
+        memory_bytes=memory,
+        sample_one=sample,
+        forward_one=forward,
+    )
+
+
+@torch.no_grad()
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a product of two large square matrices."""
+    size = SQUARE[device.type]
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+    return 2 * size**3 / _timed(lambda: torch.mm(a, b), 10, device)
+
+
+def _timed(run: Callable[[], Tensor | None], times: int, device: torch.device) -> float:
+    """The median seconds of one run, after a few that do not count; the device has finished when the clock is read."""
+    wait: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    found = []
+    for number in range(WARM + times):
+        wait()
+        start = time.perf_counter()
+        run()
+        wait()
+        if number >= WARM:
+            found.append(time.perf_counter() - start)
+    return median(found)

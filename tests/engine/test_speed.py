@@ -1,0 +1,51 @@
+"""The benchmark of a recipe: its counts are exact, its times are times."""
+
+import json
+
+import pytest
+import torch
+
+from flowvae import InputError, build_model, load_data
+from flowvae.cli import main
+from flowvae.engine.speed import bench, peak_flops
+
+
+def test_work_is_that_of_the_matrix_products() -> None:
+    """Forward 2 D K a layer and datum, twice that backward, but for the first layer, whose input has no gradient."""
+    digits = load_data("digits")
+    tables = {
+        "encoder": {"width": 24, "depth": 1},
+        "latents": {"dim": 2},
+        "likelihood": {"decoder": {"width": 40, "depth": 1}},
+    }
+    speed = bench(build_model(tables, digits), digits, steps=2, batch_size=32)
+    others = 24 * 4 + 2 * 40 + 40 * 64
+    assert speed.flops_per_datum == 2 * (2 * 64 * 24 + 3 * others)
+    assert speed.fraction_of_peak == pytest.approx(
+        speed.flops_per_datum * speed.samples_per_second / speed.peak_flops, rel=1e-6
+    )
+    assert (speed.batch, speed.precision, speed.compiled, speed.memory_bytes) == (32, "fp32", False, None)
+    assert speed.sample_one > 0
+    assert speed.forward_one > 0
+
+
+def test_half_precision_is_compared_with_the_peak_of_half_precision() -> None:
+    digits = load_data("digits")
+    model = build_model({"latents": {"dim": 2}}, digits)
+    speed = bench(model, digits, steps=1, batch_size=8, precision="bf16-mixed")
+    assert "bf16-mixed" in str(speed)
+    assert peak_flops(torch.device("cpu"), torch.float32) > 1e8
+
+
+def test_no_step_is_an_error() -> None:
+    digits = load_data("digits")
+    with pytest.raises(InputError, match="expected at least 1 step; got 0"):
+        bench(build_model({}, digits), digits, steps=0)
+
+
+def test_the_command_prints_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "digits", "--steps", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["samples_per_second"] > 0
+    assert main(["bench", "digits", "--steps", "1", "--set", "training.batch_size=16"]) == 0
+    assert "in batches of 16" in capsys.readouterr().out
