@@ -15,8 +15,8 @@ def test_packaged_studies_are_sound(name: str) -> None:
     assert study.name == name
     first, *others = (study.config(row, seed=study.seeds[0]) for row in study.rows)
     assert others
-    for config in others:  # rows differ in their model, and have one budget
-        assert config.model != first.model
+    for config in others:  # rows differ in their model or their data, and have one budget
+        assert (config.model, config.data) != (first.model, first.data)
         assert (config.optimiser, config.schedule) == (first.optimiser, first.schedule)
         assert config.training == first.training
     assert first.evaluation == study.evaluation
