@@ -140,7 +140,7 @@ class Tempered(_Annealed):
     beta rises linearly from ``start`` to 1 over ``warmup`` epochs or steps (``unit``): a hot target is flat, and a flow
     finds all of its modes before they part.
 
-    Reference: Rezende and Mohamed (2015), arXiv:1505.05770, section 6.1 and equation 20.
+    Reference: Rezende and Mohamed (2015), arXiv:1505.05770.
     """
 
     def __init__(

@@ -293,9 +293,17 @@ SHAPES: dict[str, list[tuple[Any, ...]]] = {
 
 
 def cases(kind: str) -> list[Case]:
-    """Everything of ``kind`` in every shape of SHAPES that it accepts: `InputError` says that it does not."""
-    found = [Case(kind, spec, shapes) for spec in specs(kind) for shapes in SHAPES[kind]]
-    return [case for case in found if _accepts(case)]
+    """Every component of ``kind`` in every shape of SHAPES that it accepts (`InputError` says that it does not).
+
+    At its defaults it is wired to all of them; with a slot or an option changed, to every third from the last.
+    """
+    found: list[Case] = []
+    seen: set[str] = set()
+    for spec in specs(kind):
+        accepted = [case for shapes in SHAPES[kind] if _accepts(case := Case(kind, spec, shapes))]
+        found += accepted[::-3] if spec["name"] in seen else accepted
+        seen.add(spec["name"])
+    return found
 
 
 def _dim(case: Case) -> int | None:

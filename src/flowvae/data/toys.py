@@ -36,7 +36,7 @@ def pinwheel(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
 
-    Reference: Johnson, Duvenaud, Wiltschko, Datta, Adams (2016), arXiv:1603.06277, figure 4.
+    Reference: Johnson, Duvenaud, Wiltschko, Datta, Adams (2016), arXiv:1603.06277.
     """
     return _toy("pinwheel", _pinwheel, 5, count, seed)
 

@@ -148,7 +148,7 @@ class LowRank(Family):
     distribution over ``(D,)``; sigma is that of the diagonal family, and V = phi / sqrt(D) within a smooth bound, so
     that a network's first outputs leave the covariance near the diagonal.
 
-    Reference: Rezende, Mohamed, Wierstra (2014), arXiv:1401.4082, section 4.3, with r = 1.
+    Reference: Rezende, Mohamed, Wierstra (2014), arXiv:1401.4082, with r = 1.
     """
 
     def __init__(self, event_shape: tuple[int, ...], *, rank: Count = 4):

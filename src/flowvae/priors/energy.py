@@ -19,7 +19,7 @@ class EnergyPrior(Conditional):
     Without an observation (likelihood ``none`` on the data ``nothing``) the bound is -KL(q || p): variational inference
     of a known density. Raises `InputError` for latents that are not two.
 
-    Reference: Rezende and Mohamed (2015), arXiv:1505.05770, section 6.1.
+    Reference: Rezende and Mohamed (2015), arXiv:1505.05770.
     """
 
     origin: Tensor
