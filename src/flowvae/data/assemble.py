@@ -21,13 +21,15 @@ def assemble(
     binarise: Binarise = "none",
     seed: int = 0,
     flip: bool = False,
+    dequantise: bool = False,
     schema: Schema | None = None,
 ) -> Data:
     """The data set of the three ``parts``, with x = values / ``scale``.
 
-    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``flip`` mirrors training images at random; ``schema``
-    says that the values are sequences, and what their columns mean. Raises `InputError` for parts whose shapes differ,
-    and for values outside [0, 1] that are to become bits.
+    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``flip`` mirrors training images at random;
+    ``dequantise`` spreads whole numbers by uniform noise; ``schema`` says that the values are sequences, and what their
+    columns mean. Raises `InputError` for parts whose shapes differ, for values outside [0, 1] that are to become bits,
+    and for what is no whole number and is to be spread.
     """
     shapes = {split: parts[split].values.shape[1:] for split in SPLITS}
     if len(set(shapes.values())) > 1:
@@ -46,13 +48,20 @@ def assemble(
         split: _split(values[split], parts[split].labels, scale, binarise, int(own_seed))
         for split, own_seed in zip(SPLITS, seeds, strict=True)
     }
+    support: Support = "sequence" if schema else _support(values, low, high, scale, binarise)
+    if dequantise:
+        if support != "levels":
+            raise InputError(
+                f"expected whole numbers to spread by noise; got {support} values: leave out data.dequantise"
+            )
+        splits, support = {name: replace(split, cells=round(scale) + 1) for name, split in splits.items()}, "unit"
     return Data(
         name,
         train=replace(splits["train"], flip=flip),
         validation=splits["validation"],
         test=splits["test"],
         event_shape=schema or splits["train"].event_shape,
-        support="sequence" if schema else _support(values, low, high, scale, binarise),
+        support=support,
         digest=_digest(splits),
         spec={},
     )

@@ -44,6 +44,8 @@ class Split:
     labels: Tensor | None = None
     flip: bool = False
     """Whether a batch mirrors every image left to right, or not, by a coin of its own."""
+    cells: int = 0
+    """Where not 0, the number L of levels k that a batch spreads by uniform noise u on [0, 1): x = (k + u) / L."""
 
     def __post_init__(self) -> None:
         if self.values.ndim < 2 or self.values.dtype not in (torch.uint8, torch.float32):
@@ -73,17 +75,27 @@ class Split:
             mean = self.values.gt(self.scale / 2).mean(0, dtype=torch.float32)
         else:
             mean = (self.values.mean(0, dtype=torch.float64) / self.scale).float()
+        if self._spreads:
+            mean = (mean * self.scale + 0.5) / self.cells
         return 0.5 * (mean + mean.flip(-1)) if self.flip else mean
+
+    @property
+    def _spreads(self) -> bool:
+        """Whether noise is still to come: it has been added to values that are real."""
+        return self.cells > 0 and self.values.dtype == torch.uint8
 
     def batch(self, indices: Tensor) -> Tensor:
         """Rows ``indices`` (B,) as float32 (B, *event), on the device of the values.
 
-        ``dynamic`` draws P(bit = 1) = values / scale from torch's default generator, ``flip`` its coins.
+        ``dynamic`` draws P(bit = 1) = values / scale from torch's default generator, ``flip`` its coins, and
+        ``cells`` the noise.
         """
         x = self.values.index_select(0, indices).to(torch.float32)
         if self.flip:
             coins = torch.rand(len(x), *(1,) * (x.ndim - 1), device=x.device) < 0.5
             x = torch.where(coins, x.flip(-1), x)
+        if self._spreads:
+            return x.add_(torch.rand_like(x)).div_(self.cells)
         if self.scale != 1:
             x.div_(self.scale)
         if self.binarise == "dynamic":
@@ -97,6 +109,8 @@ class Split:
 
         A row's bits depend on the seed and its place: not on batch sizes, the device, or the rows behind it.
         """
+        if self._spreads:
+            return self._spread(seed)
         if self.binarise in ("none", "static-seeded"):
             return replace(self, binarise="none", flip=False)
         values = self.values.cpu().numpy()
@@ -107,6 +121,16 @@ class Split:
             x = values[rows].astype(np.float64) / self.scale
             bits[rows] = x > 0.5 if self.binarise == "threshold" else noise.random_sample(x.shape) < x
         return Split(torch.from_numpy(bits).to(self.values.device), labels=self.labels)
+
+    def _spread(self, seed: int) -> "Split":
+        """The same split with the noise of ``cells`` drawn once, by ``seed``."""
+        values = self.values.cpu().numpy()
+        spread = np.empty(values.shape, dtype=np.float32)
+        noise = stream(seed)
+        for start in range(0, len(values), BLOCK):
+            rows = slice(start, start + BLOCK)
+            spread[rows] = (values[rows] + noise.random_sample(values[rows].shape)) / self.cells
+        return Split(torch.from_numpy(spread).to(self.values.device), labels=self.labels, cells=self.cells)
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on ``device``."""

@@ -22,14 +22,17 @@ SHAPE = (3, 32, 32)
 
 
 @register("data", "cifar10")
-def cifar10(*, dir: str = "", subset: bool = False, held_out: Count = 5_000, flip: bool = False) -> Data:
+def cifar10(
+    *, dir: str = "", subset: bool = False, held_out: Count = 5_000, flip: bool = False, dequantise: bool = False
+) -> Data:
     """Colour photographs of 32 x 32 pixels in ten classes: x = bytes / 255, event shape (3, 32, 32).
 
     45,000 for training, the last ``held_out`` training images for validation, 10,000 for test. ``flip`` mirrors every
-    training image left to right with probability 1/2, afresh in every batch. ``dir`` holds the official binary archive,
-    or has it in its ``cifar10/``; without it the archive is looked for, and else downloaded to, the folder named by the
-    environment variable FLOWVAE_DATA, or the user's cache. With ``subset`` the data are a part of the set, as files
-    ``train*.npz`` and ``test*.npz`` with arrays ``images`` (N, 3, 32, 32) and ``labels`` in the same folder or its
+    training image left to right with probability 1/2, afresh in every batch; ``dequantise`` makes
+    x = (bytes + u) / 256 with uniform noise u, afresh too. ``dir`` holds the official binary archive, or has it in its
+    ``cifar10/``; without it the archive is looked for, and else downloaded to, the folder named by the environment
+    variable FLOWVAE_DATA, or the user's cache. With ``subset`` the data are a part of the set, as files ``train*.npz``
+    and ``test*.npz`` with arrays ``images`` (N, 3, 32, 32) and ``labels`` in the same folder or its
     ``cifar10_lossless_subset/``, and figures are of that part. Raises `InputError` for files that are missing or not
     the official ones.
 
@@ -39,7 +42,7 @@ def cifar10(*, dir: str = "", subset: bool = False, held_out: Count = 5_000, fli
     if held_out >= len(train):
         raise InputError(f"expected data.held_out below {len(train)}, the training images; got {held_out}: lower it")
     parts: Parts = {"train": train.rows(slice(-held_out)), "validation": train.rows(slice(-held_out, None))}
-    return assemble("cifar10", {**parts, "test": test}, scale=255.0, flip=flip)
+    return assemble("cifar10", {**parts, "test": test}, scale=255.0, flip=flip, dequantise=dequantise)
 
 
 def _archive(content: bytes) -> tuple[Part, Part]:

@@ -23,14 +23,14 @@ SHAPE = (1, 28, 20)
 
 
 @register("data", "frey")
-def frey(*, dir: str = "", seed: NonNegative = 0, flip: bool = False) -> Data:
+def frey(*, dir: str = "", seed: NonNegative = 0, flip: bool = False, dequantise: bool = False) -> Data:
     """1,965 grey frames of one face, 28 x 20 pixels: x = bytes / 255, event shape (1, 28, 20).
 
     1,565 for training, 200 for validation and 200 for test, dealt at random by ``seed``: published figures have splits
-    of these sizes, each its own. ``flip`` mirrors every training image with probability 1/2, afresh in every batch.
-    ``dir`` holds ``frey_rawface.mat``, or has it in its ``frey_faces/``; without it the file is looked for in, and else
-    downloaded to, the folder named by the environment variable FLOWVAE_DATA, or the user's cache. Raises `InputError`
-    for another content.
+    of these sizes, each its own. ``flip`` mirrors every training image with probability 1/2, afresh in every batch;
+    ``dequantise`` makes x = (bytes + u) / 256 with uniform noise u, afresh too. ``dir`` holds ``frey_rawface.mat``, or
+    has it in its ``frey_faces/``; without it the file is looked for in, and else downloaded to, the folder named by the
+    environment variable FLOWVAE_DATA, or the user's cache. Raises `InputError` for another content.
 
     Reference: S. Roweis, L. Saul, Nonlinear dimensionality reduction by locally linear embedding, 2000.
     """
@@ -39,4 +39,4 @@ def frey(*, dir: str = "", seed: NonNegative = 0, flip: bool = False) -> Data:
         raise InputError(f"expected the 1,965 frames of {NAME}; got other content: check data.dir")
     everything = Part(frames.T.reshape(-1, *SHAPE))
     parts = partition({"train": everything}, validation=200 / 1965, test=200 / 1965, seed=seed)
-    return assemble("frey", parts, scale=255.0, flip=flip)
+    return assemble("frey", parts, scale=255.0, flip=flip, dequantise=dequantise)

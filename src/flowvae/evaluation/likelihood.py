@@ -1,6 +1,7 @@
 """The bound and the importance-weighted log p(x), in chunks that keep to a budget of memory."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def evaluate(
         kl=found.kl.mean(1).tolist(),
         kl_per_dimension=[[] if kl is None else kl.flatten().tolist() for kl in per_dimension],
         active_units=[code.active_units for code in found.codes],
-        bits_per_dim=bits_per_dimension(log_likelihood, split.event_shape) if accepts == ("levels",) else None,
+        bits_per_dim=_bits(log_likelihood, split, accepts),
         samples=found.samples,
         seed=seed,
         binarise=split.binarise,
@@ -95,3 +96,13 @@ def score(
 
 def _standard_error(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _bits(log_p: float, split: Split, accepts: Sequence[str]) -> float | None:
+    """Bits per dimension, where log p is the probability of levels, or the density of levels spread over cells.
+
+    Cells of width 1 / L carry log2 L bits each: E_u log p((k + u) / L) - D log L is below log P(k).
+    """
+    if split.cells:
+        return bits_per_dimension(log_p, split.event_shape) + math.log2(split.cells)
+    return bits_per_dimension(log_p, split.event_shape) if tuple(accepts) == ("levels",) else None

@@ -44,7 +44,8 @@ class Evaluation:
     active_units: list[int]
     """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01."""
     bits_per_dim: float | None
-    """-log_likelihood / (D log 2), of a probability of bytes or other levels; None for bits, and for densities."""
+    """-log_likelihood / (D log 2), of a probability of bytes or other levels, and log2 L more for a density of L levels
+    spread by noise; None for bits, and for densities of what is not spread."""
     samples: int
     seed: int
     binarise: str
