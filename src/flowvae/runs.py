@@ -21,12 +21,12 @@ from flowvae.engine.speed import Speed
 from flowvae.engine.speed import bench as measure_speed
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
-from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, sample
+from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, rungs, sample
 from flowvae.model import VAE, build_model
 from flowvae.overrides import assign
 from flowvae.schema import Schema
 
-SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12}
+SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12, "tempered": 25}
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,7 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
     ``reconstructions.npz`` the first data of the split as the model sees them, and their means, if it has latents;
     sequences in print. A model with a graph has it in ``structure.json``, and in ``ancestral.npz`` what its nodes do.
+    One with a ladder has in ``rungs.npz`` what its top rungs know, and samples at several temperatures.
     """
     seed, place = record["seed"], run.path / "evaluation.json"
     before = _earlier(place)
@@ -174,6 +175,8 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     if run.model.latents.infers:
         pairs = reconstruct(run.model, split.take(SHOWN["reconstructions"]), seed=seed)
         save_arrays(run.path / "reconstructions.npz", **{name: run.shown(data) for name, data in pairs.items()})
+    if arrays := rungs(run.model, split.take(SHOWN["reconstructions"]), SHOWN["tempered"], seed):
+        save_arrays(run.path / "rungs.npz", **arrays)
     return before
 
 

@@ -3,10 +3,11 @@
 from flowvae.evaluation.generate import encode, reconstruct, sample
 from flowvae.evaluation.likelihood import evaluate, score
 from flowvae.evaluation.result import Evaluation, PerDatum
+from flowvae.evaluation.rungs import rungs
 from flowvae.evaluation.sequences import decoding
 from flowvae.evaluation.structure import ancestral, graph_of
 
 __all__ = [
-    "Evaluation", "PerDatum", "ancestral", "decoding", "encode", "evaluate", "graph_of", "reconstruct", "sample",
-    "score",
+    "Evaluation", "PerDatum", "ancestral", "decoding", "encode", "evaluate", "graph_of", "reconstruct", "rungs",
+    "sample", "score",
 ]  # fmt: skip

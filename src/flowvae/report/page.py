@@ -65,6 +65,7 @@ def write_report(folders: Iterable[Path], out: Path, study_results: Mapping[str,
         reconstructions=_reconstructions(first),
         kl=_kl(first),
         structures=_structures(first),
+        rungs=_rungs(first),
         one_seed=len(first) < len(runs),
         provenance=_provenance({run.name: run.environment for run in runs}),
         differences=_differences({run.name: _flat(run.config) for run in first}),
@@ -144,6 +145,15 @@ def _structures(runs: Sequence[Run]) -> list[Picture]:
                 alt = f"Ancestral samples of {run.name}: a row a node, held fixed and resampled"
                 found.append(_picture(ancestral_figure(run.structure, *run.ancestral), "", alt))
     return found
+
+
+def _rungs(runs: Sequence[Run]) -> list[Picture]:
+    """What the rungs of each run with a ladder know."""
+    return [
+        _picture(sample_grids(run.rungs), run.name, f"Partial reconstructions and tempered samples of {run.name}")
+        for run in runs
+        if run.rungs
+    ]
 
 
 def _groups(evaluation: Mapping[str, Any] | None) -> list[np.ndarray]:

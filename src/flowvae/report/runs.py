@@ -45,6 +45,8 @@ class Run:
     """The graph of the model, where it has one."""
     ancestral: tuple[np.ndarray, np.ndarray] | None = None
     """Ancestral samples, a row a node: the node held fixed, the node resampled."""
+    rungs: dict[str, np.ndarray] | None = None
+    """Pictures of a ladder by caption: reconstructions from its top rungs, and samples at several temperatures."""
 
     @property
     def epochs(self) -> tuple[int, int | None]:
@@ -105,12 +107,25 @@ def _read(folder: Path, name: str, group: str) -> Run:
         missing=tuple(Missing(what, command) for there, what, command in parts if not there),
         structure=_json(folder / "structure.json"),
         ancestral=(ancestral[0], ancestral[1]) if ancestral else None,
+        rungs=_rungs(folder / "rungs.npz"),
     )
 
 
 def _without_latents(evaluation: dict[str, Any] | None) -> bool:
     """Whether there is nothing to reconstruct from: no latent group has a rate."""
     return (evaluation or {}).get("kl") == []
+
+
+def _rungs(path: Path) -> dict[str, np.ndarray] | None:
+    """The pictures of a ladder by caption."""
+    found = _arrays(path, "tops", "partial", "temperatures", "tempered")
+    if found is None:
+        return None
+    tops, partial, temperatures, tempered = found
+    words = {0: "no rung inferred", int(tops[-1]): "all rungs inferred"}
+    captions = [words.get(int(top), f"top {top} of {tops[-1]} rungs inferred") for top in tops]
+    captions += [f"samples at temperature {temperature:g}" for temperature in temperatures]
+    return dict(zip(captions, [*partial, *tempered], strict=True))
 
 
 def _epochs(history: History, config: dict[str, Any]) -> tuple[int, int | None]:
