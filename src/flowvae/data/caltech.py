@@ -1,12 +1,8 @@
 """Caltech-101 silhouettes: outlines of objects as bits."""
 
-import io
-
-from scipy.io import loadmat  # type: ignore[import-untyped]
-
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
-from flowvae.data.official import official
+from flowvae.data.official import matlab, official
 from flowvae.data.parts import Part, partition
 from flowvae.registry import NonNegative, register
 
@@ -28,7 +24,7 @@ def caltech(*, dir: str = "", seed: NonNegative = 0) -> Data:
     Reference: B. Marlin, K. Swersky, B. Chen, N. de Freitas, Inductive principles for restricted Boltzmann machine
     learning, 2010.
     """
-    arrays = loadmat(io.BytesIO(official(NAME, "caltech101_silhouettes", SHA256, URLS, dir)))
+    arrays = matlab(official(NAME, "caltech101_silhouettes", SHA256, URLS, dir))
     # written by columns, with 0 for the object
     images = 1 - arrays["X"].reshape(-1, 28, 28).transpose(0, 2, 1)[:, None]
     parts = partition({"train": Part(images, arrays["Y"][0])}, **SHARES, seed=seed)

@@ -1,14 +1,12 @@
 """Frey faces: grey video frames of one face."""
 
 import hashlib
-import io
 
 import numpy as np
-from scipy.io import loadmat  # type: ignore[import-untyped]
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
-from flowvae.data.official import official
+from flowvae.data.official import matlab, official
 from flowvae.data.parts import Part, partition
 from flowvae.errors import InputError
 from flowvae.registry import NonNegative, register
@@ -34,7 +32,7 @@ def frey(*, dir: str = "", seed: NonNegative = 0, flip: bool = False, dequantise
 
     Reference: S. Roweis, L. Saul, Nonlinear dimensionality reduction by locally linear embedding, 2000.
     """
-    frames = np.ascontiguousarray(loadmat(io.BytesIO(official(NAME, "frey_faces", None, URLS, dir)))["ff"])
+    frames = np.ascontiguousarray(matlab(official(NAME, "frey_faces", None, URLS, dir))["ff"])
     if hashlib.sha256(frames.tobytes()).hexdigest() != FRAMES:
         raise InputError(f"expected the 1,965 frames of {NAME}; got other content: check data.dir")
     everything = Part(frames.T.reshape(-1, *SHAPE))

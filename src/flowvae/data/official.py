@@ -1,7 +1,10 @@
 """Official files of a data set: found on the disk by their checksum, or downloaded once."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from flowvae.data.fetch import cache_home, checksum, fetch
 from flowvae.errors import InputError
@@ -27,3 +30,10 @@ def official(name: str, folder: str, digest: str | None, urls: Sequence[str], di
         )
     remedy = "name a folder that has the file as data.dir"
     return fetch(urls, cache_home() / folder / name, digest, remedy=remedy).read_bytes()
+
+
+def matlab(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a .mat file."""
+    from scipy.io import loadmat  # type: ignore[import-untyped]  # not above: its import sets a variable
+
+    return loadmat(io.BytesIO(content))
