@@ -93,6 +93,8 @@ def sample(
     from flowvae import evaluation, runs
 
     prepare()
+    if out is not None:
+        require_writable(out, suffixes=(*PICTURES, ".npz", ".jsonl"))
     opened = runs.open_run(run)
     model = opened.model
     out = _output(out, opened, decode)
