@@ -26,6 +26,14 @@ Table = dict[str, Any]
 TRAINED = {"objective": "elbo", "optimiser": "adam", "schedule": "constant"}
 """The tables of training that name a component, and the one that each stands for when it names none."""
 
+INNER = {
+    "decoder": "likelihood.decoder",
+    "posterior": "latents.posterior",
+    "prior": "latents.prior",
+    "flow": "latents.posterior.flow",
+}
+"""Tables that lie in another: where each is, for who looks for it at the top."""
+
 PLACES = ("path", "dir")
 """Entries of ``data`` that say where the files lie, not what they hold."""
 
@@ -93,7 +101,8 @@ class Config(BaseModel):
         """Check ``tables`` and fill in what they leave out; `InputError` as for `load`."""
         for key in tables:
             if key not in cls.model_fields:
-                raise InputError(f"{key}: a recipe has no such table{nearest(key, cls.model_fields)}")
+                place = f": use {INNER[key]}" if key in INNER else nearest(key, cls.model_fields)
+                raise InputError(f"{key}: a recipe has no such table{place}")
         if "data" not in tables:
             raise InputError(
                 "expected data to train on; the recipe names none: use --data digits, --data PATH, or a table [data]"

@@ -54,23 +54,24 @@ def train(config: Config, path: str | Path, *, resume: bool = False, quiet: bool
 
     Raises `InputError` as `fit` does, and for data that contradict the likelihood.
     """
-    data = load_data(config.data)
-    check_support(config, data)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(config.seed)
-        model = build_model(config.model, data)
+    model, data = untrained(config)
     tables = {"evaluation": config.evaluation.model_dump()}
     return fit(model, data, run=path, resume=resume, quiet=quiet, tables=tables, **config.options)
 
 
 def bench(config: Config, steps: int) -> Speed:
     """The speed of the recipe's model in training and in single passes; `InputError` as for `train`."""
+    model, data = untrained(config)
+    return measure_speed(model, data, steps=steps, **config.options)
+
+
+def untrained(config: Config) -> tuple[VAE, Data]:
+    """The recipe's model as its seed makes it, and its data."""
     data = load_data(config.data)
     check_support(config, data)
     with torch.random.fork_rng([]):
         torch.manual_seed(config.seed)
-        model = build_model(config.model, data)
-    return measure_speed(model, data, steps=steps, **config.options)
+        return build_model(config.model, data), data
 
 
 def check_support(config: Config, data: Data) -> None:

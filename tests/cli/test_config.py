@@ -26,7 +26,7 @@ def test_resolving_fills_in_everything() -> None:
     defaults = {option.name: option.default for option in registry.options("flow", "iaf")}
     assert defaults["steps"] == 4
     assert tables["latents"]["posterior"]["flow"] == {"name": "iaf", **defaults}
-    assert tables["data"] == {"name": "digits", "binarise": "dynamic", "seed": 0}
+    assert tables["data"] == {"name": "digits", "binarise": "dynamic", "dequantise": False, "seed": 0}
     assert tables["optimiser"]["lr"] == 1e-3
     assert tables["training"]["batch_size"] == 128
     assert tables["seed"] == 0
@@ -74,6 +74,7 @@ def test_changes_leave_the_tables_they_are_laid_over() -> None:
     ("override", "said"),
     [
         ("trainin.epochs=2", "trainin: a recipe has no such table; did you mean 'training'?"),
+        ("decoder.width=8", "decoder: a recipe has no such table: use likelihood.decoder"),
         ("training.epoch=2", "training.epoch: no such option; did you mean 'epochs'?"),
         ("training.epochs=0", "training.epochs: expected greater than or equal to 1; got 0"),
         ("training.seed=1", "training.seed: no such option: set seed at the top of the recipe"),

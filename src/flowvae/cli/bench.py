@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, prepare
+from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, Recipe, load_recipe, prepare
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def bench(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a packaged recipe.")],
+    recipe: Recipe,
     changes: Changes = None,
     data: DataName = None,
     data_dir: DataFolder = None,
@@ -28,10 +28,7 @@ def bench(
     precision.
     """
     from flowvae import runs
-    from flowvae.config import Config
 
     prepare()
-    replaced = [f"data.name={json.dumps(data)}"] if data else []
-    replaced += [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
-    found = runs.bench(Config.load(recipe, [*replaced, *(changes or [])]), steps)
+    found = runs.bench(load_recipe(recipe, changes, data, data_dir), steps)
     typer.echo(json.dumps(found.to_dict()) if as_json else str(found))

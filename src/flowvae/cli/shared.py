@@ -4,11 +4,14 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowvae.errors import InputError
+
+if TYPE_CHECKING:
+    from flowvae.config import Config
 
 
 def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
@@ -20,6 +23,7 @@ def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
     return paths
 
 
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a packaged recipe.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as 'flowvae train' makes it.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change an entry of the recipe; may be repeated.")
@@ -56,6 +60,14 @@ def prepare() -> None:
 def note(message: str) -> None:
     """Say something beside the result, on standard error."""
     print(message, file=sys.stderr, flush=True)
+
+
+def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_dir: Path | None) -> "Config":
+    """The recipe with what the command line says of it; ``--set`` has the last word."""
+    from flowvae.config import Config
+
+    named = [f"data.name={json.dumps(data)}"] if data else []
+    return Config.load(recipe, [*named, *data_changes(data_dir, changes)])
 
 
 def data_changes(data_dir: Path | None, changes: list[str] | None = None) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, Quiet, note, prepare
+from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, Quiet, Recipe, load_recipe, note, prepare
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a packaged recipe.")],
+    recipe: Recipe,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder to make for the run.")],
     changes: Changes = None,
     data: DataName = None,
@@ -31,12 +31,9 @@ def train(
     Ctrl-C and SIGTERM save and say how to go on.
     """
     from flowvae import runs
-    from flowvae.config import Config
 
     prepare()
-    replaced = [f"data.name={json.dumps(data)}"] if data else []
-    replaced += [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
-    config = Config.load(recipe, [*replaced, *(changes or [])])
+    config = load_recipe(recipe, changes, data, data_dir)
     fitted = runs.train(config, out, resume=resume, quiet=quiet or as_json)
     if int(os.environ.get("RANK", "0")):  # under torchrun the first process speaks
         return

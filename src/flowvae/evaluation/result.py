@@ -76,7 +76,8 @@ class Evaluation:
         }
         if self.bits_per_dim is not None:
             lines["bits per dimension"] = f"{self.bits_per_dim:9.2f}"
-        lines["active units"] = f"{' + '.join(map(str, self.active_units)):>9}"
+        if self.active_units:
+            lines["active units"] = f"{' + '.join(map(str, self.active_units)):>9}"
         lines["effective samples"] = f"{self.ess:9.1f} of {self.samples}"
         head = f"nats per datum (standard error) over {self.count} data, binarise = {self.binarise}, seed = {self.seed}"
         return "\n".join([head, *(f"{name:<20}{value}" for name, value in lines.items())])

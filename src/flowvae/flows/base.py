@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from flowvae.errors import InputError
-from flowvae.transforms import Transform
+from flowvae.transforms import Inverse, Transform
 
 
 class Cost(NamedTuple):
@@ -48,3 +48,8 @@ class Flow(nn.Module, ABC):
     @abstractmethod
     def forward(self, h: Tensor | None = None) -> Transform:
         """The transform that the context chooses."""
+
+    def scoring(self, h: Tensor | None = None) -> Transform:
+        """From noise to points, by the transform or by its inverse: the way round that scores given points fast."""
+        transform = self(h)
+        return transform if self.scores else Inverse(transform)

@@ -1,7 +1,7 @@
 """A normalising flow as the likelihood."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,16 @@ from flowvae.conditional import Conditional
 from flowvae.distributions import FlowDistribution, standard_normal
 from flowvae.errors import InputError
 from flowvae.registry import Count, Kind, Spec, register
-from flowvae.transforms import Affine, Composed, Coupling, Inverse
+from flowvae.transforms import Affine, Composed, Coupling
 
 
 @register("likelihood", "flow")
 class FlowLikelihood(Conditional):
     """p(x | z): x = m + s f(eps; h) with eps ~ N(0, I) and h = decoder(z) of ``context`` features: exact, for real x.
 
-    Without latents there is no h, and the model is a density of the data alone. ``fast`` says for what the ``flow`` is
-    run as it is: ``scoring``, as in a masked autoregressive flow, where f is its inverse, or ``drawing``, where f is
-    the flow itself. Training and evaluation score. m starts as the mean of the data and s as 1, a coordinate each: data
-    of another scale are best divided by it first.
+    Without latents there is no h, and the model is a density of the data alone. f is the ``flow``, or its inverse, the
+    way round that scores given data fast: with `maf`, or with `iaf`, it is a masked autoregressive flow. m starts as
+    the mean of the data and s as 1, a coordinate each: data of another scale are best divided by it first.
 
     Shapes: z ``(*, *in_shape)`` to a distribution over ``event_shape``. Values that are rounded, as those of pixels
     are, have no density: they are scored, but a flow can raise their score without bound. Raises `InputError` where
@@ -41,12 +40,11 @@ class FlowLikelihood(Conditional):
         event_shape: tuple[int, ...],
         *,
         flow: Annotated[Spec, Kind("flow")] = "spline",
-        fast: Literal["scoring", "drawing"] = "scoring",
         decoder: Annotated[Spec, Kind("decoder")] = "mlp",
         context: Count = 64,
     ):
         super().__init__()
-        self.in_shape, self.event_shape, self.fast = in_shape, torch.Size(event_shape), fast
+        self.in_shape, self.event_shape = in_shape, torch.Size(event_shape)
         dim, context = math.prod(event_shape), context if math.prod(in_shape) else 0
         self.decoder = registry.build("decoder", decoder, in_shape, (context,)) if context else None
         self.flow = registry.build("flow", flow, (dim,), context)
@@ -65,8 +63,7 @@ class FlowLikelihood(Conditional):
         self.loc.copy_(mean.flatten())
 
     def forward(self, c: Tensor) -> Distribution:
-        flow = self.flow(None if self.decoder is None else self.decoder(c))
-        f = Inverse(flow) if self.fast == "scoring" else flow
+        f = self.flow.scoring(None if self.decoder is None else self.decoder(c))
         scaled = Coupling(lambda x: (self.loc, self.log_scale), Affine(), self.kept)  # each coordinate by itself
         base = standard_normal(self.loc.expand(*c.shape[: -len(self.in_shape)], -1))
         p = FlowDistribution(base, Composed([f, scaled]))

@@ -8,7 +8,6 @@ from flowvae import registry
 from flowvae.conditional import Conditional
 from flowvae.distributions import FlowDistribution
 from flowvae.registry import Kind, Spec, register
-from flowvae.transforms import Inverse
 
 
 @register("prior", "flow")
@@ -29,5 +28,4 @@ class FlowPrior(Conditional):
         self.base = registry.build("prior", "gaussian", event_shape, context)
 
     def forward(self, c: Tensor) -> FlowDistribution:
-        transform = self.flow(c if self.flow.context else None)
-        return FlowDistribution(self.base(c), transform if self.flow.scores else Inverse(transform))
+        return FlowDistribution(self.base(c), self.flow.scoring(c if self.flow.context else None))
