@@ -283,7 +283,7 @@ SHAPES: dict[str, list[tuple[Any, ...]]] = {
     "family": [((dim,),) for dim in DIMS],
     "prior": [((dim,), context) for dim in DIMS for context in (0, 3)],
     "posterior": [(FEATURES, (dim,)) for dim in DIMS],
-    "likelihood": [((3,), event) for event in (*EVENTS, STEPS)],
+    "likelihood": [((3,), event) for event in (STEPS, *EVENTS)],
     "encoder": [(event,) for event in (*EVENTS, IMAGE, STEPS)],
     "decoder": [((3,), event) for event in (*EVENTS, IMAGE)],
     "recurrence": [((3,), 2)],
@@ -330,9 +330,16 @@ DRAWN = [case for case in DENSITIES if case.kind != "prior"]
 """The densities that training draws from, where priors are only scored: pushforwards of noise, with gradients."""
 PLANE = [case for case in DENSITIES if _dim(case) in (1, 2)]
 HARD = ("score", "straight-through")
-SEEING = [case for case in MODULES if _dim(case) != 1 and case.spec.get("gates", {}).get("name") not in HARD]
+SEEING = [
+    case
+    for case in MODULES
+    if _dim(case) != 1
+    and case.spec.get("gates", {}).get("name") not in HARD
+    and not (case.kind == "likelihood" and (case.spec.get("flow") or {}).get("name") == "householder")
+]
 """All modules but those over one dimension, where masks may cut what would look for more, and those that draw whole
-graphs: of one walk, a gradient reaches the edges that stand."""
+graphs: of one walk, a gradient reaches the edges that stand.
+And but for a rotated standard normal, which is the same normal."""
 
 
 def models() -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ class Continuous(Flow):
     (True, torch.Size([5]))
     """
 
-    cost = Cost("8 D intervals passes, exact; 8 intervals passes, estimated in training", "the same")
+    cost = Cost("8 D intervals passes, exact; 8 intervals passes, estimated in training", "as many passes")
 
     def __init__(
         self,
