@@ -9,7 +9,9 @@ class InputError(ValueError):
 
 
 def a(noun: str) -> str:
-    """The noun with its article: "a flow", "an encoder"."""
+    """The noun with its article: "a flow", "an encoder"; none before the kinds that are many, "gates" or "data"."""
+    if noun.endswith("s") or noun == "data":
+        return noun
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 

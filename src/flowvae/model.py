@@ -112,7 +112,7 @@ def resolve_parts(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = tables["encoder"]["name"]
     if infers is (found == "none"):
         expected = "an encoder" if infers else "no encoder"
-        remedy = "name one, such as 'mlp'" if infers else "leave it out"
+        remedy = "name one, such as 'mlp'" if infers else "leave it out, or use 'none'"
         raise InputError(f"encoder.name: expected {expected} for latents.name = {structure!r}; got {found!r}: {remedy}")
     return tables
 

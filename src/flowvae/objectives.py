@@ -93,7 +93,7 @@ class FreeBits(_Annealed):
     A group g is a latent group or, with ``per = "dimension"``, one coordinate, or with "channel" one channel of latent
     maps, as in a ladder (both for diagonal posteriors and priors only). Reports use the plain KL. ``free`` is in nats.
 
-    Reference: Kingma et al. (2016), arXiv:1606.04934, appendix C.8.
+    Reference: Kingma et al. (2016), arXiv:1606.04934.
     """
 
     def __init__(

@@ -116,8 +116,9 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     tables = {"data": dict(run.config.data)}
     if data is not None:
         source, own = resolve_data(data), run.config.data
-        binarise = {"binarise": own["binarise"]} if "binarise" in own else {}
-        taken = own if source["name"] == own["name"] else binarise
+        known = {option.name for option in registry.options("data", source["name"])}
+        kept = own.keys() if source["name"] == own["name"] else {"binarise"} & own.keys() & known
+        taken = {key: own[key] for key in kept}
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
     for change in changes:
         assign(tables, change)

@@ -27,6 +27,7 @@ Refused = Callable[..., str]
         ("train no.toml --out x", "expected a recipe as a TOML file; got 'no.toml', which is no file: check the path"),
         ("train digits --out x --data no.npy", "expected a file or a folder; got 'no.npy', which does not exist"),
         ("train digits --out x --plugin no.py", "expected a Python file; got 'no.py'"),
+        ("train digits --out x --set latents.name=graph --set latents.gates=opn", "expected gates; got 'opn'"),
         ("train digits --out x --data-dir .", "data.dir: 'digits' has no such option"),
         ("evaluate no", "expected the folder of a run; got 'no'"),
         ("evaluate no --samples 0", "--samples: expected greater than or equal to 1"),

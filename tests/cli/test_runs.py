@@ -60,6 +60,12 @@ def test_evaluate_on_other_data_is_not_kept(trained: Path, capsys: pytest.Captur
     assert (trained / "evaluation.json").read_bytes() == before
 
 
+def test_data_of_another_shape_are_refused_for_their_shape(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not for the run's binarisation, of which they know nothing."""
+    assert main(["evaluate", str(trained), "--data", "moons"]) == 2
+    assert "expected data of shape (1, 8, 8), as the run was trained on; got (2,)" in capsys.readouterr().err
+
+
 def test_sample(trained: Path, command: Command, tmp_path: Path) -> None:
     command("sample", trained, "-n", "9", "-o", "grid.png", "--seed", "1")
     first = (tmp_path / "grid.png").read_bytes()

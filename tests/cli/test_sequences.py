@@ -61,7 +61,7 @@ def test_json_lines_and_arrays(run: Path, said, tmp_path: Path) -> None:
     assert all(isinstance(is_valid(record["steps"]), bool) for record in records)
     said("sample", "-n", 4, "-o", tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as arrays:
-        assert arrays["samples"].shape == (4, 16, 2)
+        assert arrays["samples"].shape == (4, 17, 2)
 
 
 def test_reconstructions_tell_their_distance(run: Path, said, tmp_path: Path) -> None:

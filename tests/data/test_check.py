@@ -171,6 +171,12 @@ def test_bits_are_no_real_values(no_real: None) -> None:
         require_support(load_data("digits"), "gaussian", ("real",))
 
 
+def test_bits_are_no_sequences_and_bytes_are_none_either(no_real: None) -> None:
+    """So that to leave pixels as they are is no remedy."""
+    with pytest.raises(InputError, match=r"got bits \(data.binarise=dynamic\): (?!.*data.binarise=none)"):
+        require_support(load_data("digits"), "sequence", ("sequence",))
+
+
 def test_grey_values_are_no_bits(no_real: None) -> None:
     with pytest.raises(InputError, match=r"expected bits for 'ising'; got \[0, 1\]: use --set data.binarise=dynamic"):
         require_support(load_data("digits", binarise="none"), "ising", ("binary",))

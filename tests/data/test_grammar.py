@@ -26,6 +26,16 @@ def test_what_is_drawn_is_valid_and_repeatable(features: str) -> None:
     assert not torch.equal(data.train.values[:100].float(), other.train.values[:100])
 
 
+def test_the_longest_network_has_a_place_for_every_layer() -> None:
+    """One in some ten thousand is drawn so, as are some of the default count."""
+    block, hidden = [("conv", "8"), ("dropout", "0.5"), ("pool", None)], [("linear", "8"), ("dropout", "0.5")]
+    longest = [*block * 3, ("flatten", None), *hidden * 3, ("linear", "8")]
+    schema = load_data("grammar", count=30).event_shape
+    assert is_valid(longest)
+    assert isinstance(schema, Schema)
+    assert len(schema.steps(schema.values(longest))) == len(longest) == schema[0]
+
+
 def test_sizes_are_log_normal_on_the_normalised_scale() -> None:
     data = load_data("grammar", count=2000)
     for number in (1, 2):  # conv and linear

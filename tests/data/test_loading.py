@@ -54,7 +54,7 @@ def test_a_relative_path_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_digits_are_binarised_unless_told_otherwise() -> None:
-    assert load_data("digits").spec == {"name": "digits", "binarise": "dynamic", "seed": 0}
+    assert load_data("digits").spec == {"name": "digits", "binarise": "dynamic", "dequantise": False, "seed": 0}
     assert load_data("digits", binarise="none").train.binarise == "none"
 
 

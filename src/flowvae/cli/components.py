@@ -62,7 +62,7 @@ def show(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz, .npy, .csv or a folder of .png.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz, .npy, .csv, .tsv or a folder of .png or .jpg.")],
     as_json: Json = False,
 ) -> None:
     """Look at a file of data: shape, range, type, missing values, duplicates, and the likelihood that fits."""

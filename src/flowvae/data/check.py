@@ -140,7 +140,7 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str], level
         remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))
     elif data.support in ("levels", "unit") and "binary" in accepts:
         remedies.insert(0, "use --set data.binarise=dynamic")
-    elif binarise != "none":
+    elif binarise != "none" and {"levels", "unit", "real"} & set(accepts):
         remedies.insert(0, "use --set data.binarise=none")
     remedy = " or ".join(remedies) or "choose other data"
     raise InputError(f"expected {expected} for {likelihood!r}; got {got}: {remedy}")

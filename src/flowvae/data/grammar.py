@@ -13,7 +13,8 @@ from flowvae.data.parts import Part, partition
 from flowvae.registry import Count, NonNegative, register
 from flowvae.schema import Feature, Schema, Step, Type
 
-LENGTH = 16
+LENGTH = 17
+"""Of the longest network: three blocks of three layers, flatten, three hidden layers with dropout, and linear."""
 SIZES = tuple(str(2**power) for power in range(2, 11))
 RATES = tuple(f"{tenth / 10:g}" for tenth in range(1, 8))
 CHANNELS, UNITS, RATE = (4.0, 256.0), (4.0, 1024.0), (0.1, 0.7)
@@ -24,8 +25,8 @@ CHANNELS, UNITS, RATE = (4.0, 256.0), (4.0, 1024.0), (0.1, 0.7)
 def grammar(
     *, count: Count = 20_000, features: Literal["continuous", "discrete"] = "continuous", seed: NonNegative = 0
 ) -> Data:
-    """``count`` random networks, sequences of at most 16 layers (type, feature): conv with its channels, linear with
-    its units, dropout with its rate, and pool and flatten without a feature; event (16, 2).
+    """``count`` random networks, sequences of at most 17 layers (type, feature): conv with its channels, linear with
+    its units, dropout with its rate, and pool and flatten without a feature; event (17, 2).
 
         network  -> [ image flatten ] dense linear
         image    -> block{1..3}         block -> conv [ dropout ] [ pool ]     channels do not shrink

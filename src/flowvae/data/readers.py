@@ -41,7 +41,7 @@ def read(path: str | Path, size: int = 0) -> Parts:
     readers = {".npz": _read_npz, ".npy": _read_npy, ".csv": read_table, ".tsv": read_table}
     if place.suffix.lower() == ".txt":
         raise InputError(
-            f"expected numbers; got the text {place.name!r}: train on it as it is, with likelihood 'sequence'"
+            f"expected numbers; got the text {place.name!r}: train on it as it is, with the recipe 'tokens'"
         )
     if place.suffix.lower() not in readers:
         raise InputError(f"expected .npz, .npy, .csv, .tsv or a folder of .png or .jpg; got {place.name!r}: convert it")

@@ -48,7 +48,7 @@ def tokens(
     Raises `InputError` for a file or column that cannot be read, too few rows, and sequences that are too long.
     """
     if not path:
-        raise InputError("expected the path of a text; got none: set data.path")
+        raise InputError("expected the path of a text; got none: use --data lines.txt, or set data.path")
     rows = [split(line, unit) for line in read_lines(path, column)]
     too_long = sum(len(row) > length for row in rows)
     if too_long and longer == "refuse":

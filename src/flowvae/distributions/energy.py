@@ -52,7 +52,7 @@ ENERGIES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Energy(Sampled):
-    """p(z) = exp(-U(z) - wall(z)) / Z in the plane, U one of the four energies of Rezende and Mohamed (2015), table 1.
+    """p(z) = exp(-U(z) - wall(z)) / Z in the plane, U one of the four energies of Rezende and Mohamed (2015).
 
     With w_1 = sin(2 pi z_1 / 4), w_2 = 3 exp(-((z_1 - 1) / .6)^2 / 2) and w_3 = 3 sigmoid((z_1 - 1) / .3):
 

@@ -65,7 +65,7 @@ def adamax(
 ) -> Optimizer:
     """Adam with the infinity norm: u <- max(beta_2 u, |g|), theta <- theta - lr m_hat / u.
 
-    Reference: Kingma and Ba, 2014, arXiv:1412.6980, section 7.1.
+    Reference: Kingma and Ba, 2014, arXiv:1412.6980.
     """
     return torch.optim.Adamax(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, foreach=True)
 

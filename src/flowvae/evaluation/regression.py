@@ -66,7 +66,7 @@ class Ridge(Surrogate):
 class GaussianProcess(Surrogate):
     """y ~ GP(0, a exp(-|z - z'|^2 / (2 l^2))) + noise, (a, l, noise) by the marginal likelihood; cost N^3.
 
-    Reference: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, algorithm 2.1.
+    Reference: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning.
     """
 
     def fit(self, z: Tensor, y: Tensor) -> None:

@@ -21,7 +21,7 @@ class ActNorm(Flow):
 
     Shapes: points ``(*, D)``.
 
-    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039, section 3.1.
+    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039.
     """
 
     cost = Cost("1 pass", "1 pass")

@@ -22,7 +22,7 @@ class LULinear(Flow):
 
     Shapes: points ``(*, D)``.
 
-    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039, section 3.2.
+    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039.
     """
 
     cost = Cost("1 pass", "1 pass, by substitution")

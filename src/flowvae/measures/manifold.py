@@ -16,7 +16,7 @@ def manifold(model: VAE, data: Data, held_out: Split, *, side: Count = 20) -> Me
     Array ``means``: ``(side^2, *event)``, row by row from above, z_1 rising to the right and z_2 upwards. Raises
     `InputError` for a model whose latents are not two.
 
-    Reference: Kingma and Welling (2014), arXiv:1312.6114, figure 4.
+    Reference: Kingma and Welling (2014), arXiv:1312.6114.
     """
     if model.latents.out_shape != (2,):
         raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")

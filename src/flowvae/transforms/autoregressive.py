@@ -36,7 +36,7 @@ class Update(Protocol):
 
 @dataclass(frozen=True)
 class Gated:
-    """y = g x + (1 - g) m with g = sigmoid(s + bias), the numerically stable form of Kingma et al. (2016), eq. 14.
+    """y = g x + (1 - g) m with g = sigmoid(s + bias), the numerically stable form of Kingma et al. (2016).
 
     A positive ``bias`` starts the step near the identity, as a forget gate.
     """

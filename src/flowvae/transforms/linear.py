@@ -42,7 +42,7 @@ class Reflected(Transform):
 class LU(Transform):
     """y = L U x with L ``(D, D)`` lower triangular of unit diagonal, U ``(D, D)`` upper: log |det| = sum_i log |U_ii|.
 
-    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039, section 3.2.
+    Reference: Kingma and Dhariwal (2018), arXiv:1807.03039.
     """
 
     def __init__(self, lower: Tensor, upper: Tensor):

@@ -22,7 +22,7 @@ class PlanarTransform(Transform):
     Args:
         u, w: ``(*, D)``, any batch that broadcasts against x; b: ``(*)``.
 
-    Reference: Rezende and Mohamed (2015), arXiv:1505.05770, section 4.1 and appendix A.1.
+    Reference: Rezende and Mohamed (2015), arXiv:1505.05770.
     """
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor):

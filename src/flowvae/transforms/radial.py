@@ -17,7 +17,7 @@ class RadialTransform(Transform):
     Args:
         centre: c ``(*, D)``, any batch that broadcasts against x; alpha, gamma: ``(*)``, positive.
 
-    Reference: Rezende and Mohamed (2015), arXiv:1505.05770, section 4.1 and appendix A.2.
+    Reference: Rezende and Mohamed (2015), arXiv:1505.05770.
     """
 
     def __init__(self, centre: Tensor, alpha: Tensor, gamma: Tensor):
