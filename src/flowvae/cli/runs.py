@@ -12,6 +12,7 @@ import typer
 
 from flowvae.cli.sequences import Decode, tell_pairs, tell_sequences
 from flowvae.cli.shared import (
+    PICTURES,
     Changes,
     DataFolder,
     DataName,
@@ -32,7 +33,6 @@ from flowvae.errors import InputError
 if TYPE_CHECKING:
     from flowvae.runs import Run
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 Samples = Annotated[int | None, typer.Option("--samples", "-k", min=1, metavar="K", help="Importance samples a datum.")]
 Memory = Annotated[str | None, typer.Option("--memory", help="Bound on the memory of the evaluation: 256MiB.")]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from flowvae.cli.shared import (
+    PICTURES,
     DataFolder,
     Plugins,
     Quiet,
@@ -69,7 +70,7 @@ def interpolate(
     prepare()
     opened = runs.open_run(run)
     if opened.schema is None:
-        out = require_writable(_needed(out), suffixes=(".png", ".jpg", ".jpeg", ".webp"))
+        out = require_writable(_needed(out), suffixes=PICTURES)
     elif out:
         require_new(out, suffixes=(".jsonl",))
     show = decoding(decode or "greedy") if opened.schema else typical

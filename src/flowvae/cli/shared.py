@@ -23,6 +23,9 @@ def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
     return paths
 
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""The endings of pictures that can be written."""
+
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a packaged recipe.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as 'flowvae train' makes it.")]
 Changes = Annotated[
