@@ -63,7 +63,10 @@ class Results:
         return any(run["seed"] == seed and run["config_digest"] == digest for run in runs)
 
     def forget(self, study: Study) -> list[tuple[str, int]]:
-        """Take out results that were made from other recipes than the study's, and say which: no table mixes them."""
+        """Take out results that were made from other recipes than the study's, and say which.
+
+        No table mixes them, and their curves and pictures go with them.
+        """
         if not self.path.is_file():
             return []
         gone = []
@@ -76,7 +79,26 @@ class Results:
                 row["runs"] = keep
             if gone:
                 _write_json(self.path, record)
+                self._drop(gone)
         return gone
+
+    def _drop(self, runs: list[tuple[str, int]]) -> None:
+        """Take out the curves of ``runs``, and the pictures of their rows: these are of the first run of each."""
+        if self.curves.is_file():
+            curves = _json(self.curves)
+            for row, seed in runs:
+                curves.get(row, {}).pop(str(seed), None)
+            _write_json(self.curves, {row: kept for row, kept in curves.items() if kept})
+        rows = {row for row, _ in runs}
+        arrays = {name: array for name, array in self._arrays().items() if name.partition("/")[0] not in rows}
+        if self.pictures.is_file():
+            save_arrays(self.pictures, **arrays)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        if not self.pictures.is_file():
+            return {}
+        with np.load(self.pictures, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
 
     def add(
         self,
@@ -116,11 +138,7 @@ class Results:
     def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
         if not pictures:
             return
-        arrays = {}
-        if self.pictures.is_file():
-            with np.load(self.pictures, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        arrays |= {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
+        arrays = self._arrays() | {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
         save_arrays(self.pictures, **arrays)
 
 

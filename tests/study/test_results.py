@@ -74,6 +74,9 @@ def test_results_of_another_recipe_are_forgotten(tiny: Path, tmp_path: Path) -> 
     tiny.write_text(tiny.read_text().replace('"full" }', '"full", "latents.dim" = 3 }'))
     changed = Study.load(tiny)
     assert results.forget(changed) == [("full", 0)]
+    assert "full" not in json.loads(results.curves.read_text())
+    with np.load(results.pictures) as arrays:
+        assert not [name for name in arrays.files if name.startswith("full/")]
     assert [len(row["runs"]) for row in results.read()["rows"]] == [1, 0]
     assert results.forget(changed) == []
 
