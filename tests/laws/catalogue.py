@@ -329,7 +329,7 @@ DENSITIES = [case for case in COMPONENTS if case.kind in ("flow", "family", "pri
 DRAWN = [case for case in DENSITIES if case.kind != "prior"]
 """The densities that training draws from, where priors are only scored: pushforwards of noise, with gradients."""
 PLANE = [case for case in DENSITIES if _dim(case) in (1, 2)]
-HARD = ("score", "straight-through")
+HARD = ("score", "straight_through")
 SEEING = [
     case
     for case in MODULES

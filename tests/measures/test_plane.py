@@ -46,7 +46,7 @@ def measured(name: str, model: VAE, data: Data, **options: float) -> Measured:
 def test_the_divergence_is_log_px_minus_the_bound(data: Data, posterior: dict) -> None:
     """E_q log q(z | x) / p(z | x) = log p(x) - ELBO, both by 20,000 draws."""
     net = model(data, posterior)
-    found = measured("true-posterior", net, data, count=1, reach=7.0)
+    found = measured("true_posterior", net, data, count=1, reach=7.0)
     result = evaluate(net, chosen(data.test, 1), samples=20_000)
     assert abs(found.figures["posterior_kl"] - (result.log_likelihood - result.elbo)) < 0.02
     assert found.figures["posterior_kl"] > 0.05
@@ -57,7 +57,7 @@ def test_where_the_likelihood_says_nothing_the_posterior_is_the_prior(data: Data
     net = model(data, GAUSSIAN)
     with torch.no_grad():
         net.likelihood.decoder.net[0].weight.zero_()
-    found = measured("true-posterior", net, data, reach=8.0)
+    found = measured("true_posterior", net, data, reach=8.0)
     x = chosen(data.test, 4).batch(torch.arange(4))
     phi = net.latents.posterior.net(net.encoder(x))
     mu, sigma = phi[:, :2], torch.nn.functional.softplus(phi[:, 2:] + math.log(math.e - 1))
@@ -74,7 +74,7 @@ def test_pictures_lie_as_the_plane_does(data: Data) -> None:
     with torch.no_grad():
         net.latents.posterior.net.weight.zero_()
         net.latents.posterior.net.bias.copy_(torch.tensor([2.0, 3.0, -1.0, -1.0]))
-    arrays = measured("true-posterior", net, data, count=1, reach=8.0).arrays
+    arrays = measured("true_posterior", net, data, count=1, reach=8.0).arrays
     total, middles = arrays["aggregate"].sum(), (np.arange(BINS) + 0.5) * 16 / BINS
     height = 8.0 - (arrays["aggregate"].sum(1) * middles).sum() / total
     right = (arrays["aggregate"].sum(0) * middles).sum() / total - 8.0
@@ -96,10 +96,10 @@ def test_a_grid_that_misses_q_is_refused(data: Data) -> None:
     with pytest.raises(
         InputError, match=r"expected q\(z \| x\) to sum to 1 on the grid; got .*: raise reach or points"
     ):
-        measured("true-posterior", model(data, GAUSSIAN), data, reach=0.5)
+        measured("true_posterior", model(data, GAUSSIAN), data, reach=0.5)
 
 
-@pytest.mark.parametrize("name", ["true-posterior", "manifold"])
+@pytest.mark.parametrize("name", ["true_posterior", "manifold"])
 def test_other_latents_than_two_are_refused(data: Data, name: str) -> None:
     with pytest.raises(InputError, match=r"expected latents in the plane; got \(3,\): set latents.dim to 2"):
         measured(name, model(data, GAUSSIAN, dim=3), data)

@@ -78,7 +78,7 @@ def test_without_an_observation_the_bound_is_minus_the_divergence() -> None:
     with torch.no_grad():
         model.latents.posterior.net.bias.copy_(torch.tensor([0.0, 0.1, 0.3, 0.0]))
         found = registry.build(
-            "measure", {"name": "true-posterior", "count": 1, "reach": 9.0, "points": 901}, model, data, data.test
+            "measure", {"name": "true_posterior", "count": 1, "reach": 9.0, "points": 901}, model, data, data.test
         )
     result = evaluate(model, data.test, samples=200_000)
     assert result.elbo == pytest.approx(-found.figures["posterior_kl"], abs=0.02)

@@ -38,7 +38,7 @@ def terms(latents: Graph, h: Tensor) -> list[Tensor]:
 def test_with_all_gates_shut_the_nodes_are_independent(flow: Any) -> None:
     """Each p(z_n) is then the constant that its network makes of zeros."""
     shared = {"root": "gaussian", "fuse_root": True, "posterior": {"name": "fused", "width": 8, "flow": flow}}
-    gated, apart = graph(**shared, gates="straight-through"), graph(**shared, edges="none")
+    gated, apart = graph(**shared, gates="straight_through"), graph(**shared, edges="none")
     gated.gates.structure.zero_()
     gated.gates.frozen = True
     apart.posteriors.load_state_dict(gated.posteriors.state_dict())
@@ -228,7 +228,7 @@ def test_a_baseline_lowers_the_variance() -> None:
 
 
 def test_straight_through_has_the_value_and_the_exact_gradient_of_what_is_linear_in_each_gate() -> None:
-    model = gated({"name": "straight-through"})
+    model = gated({"name": "straight_through"})
     mean, error = repeated(model)
     assert ((mean - exact(model)).abs() < 4.5 * error)[0]
     gates = model.latents.gates
@@ -259,7 +259,7 @@ def test_the_relaxation_comes_to_the_exact_value_and_gradient_as_it_cools() -> N
 
 
 def test_a_price_is_paid_for_each_expected_edge() -> None:
-    priced, free = (gated({"name": "straight-through", "price": price}) for price in (0.5, 0.0))
+    priced, free = (gated({"name": "straight_through", "price": price}) for price in (0.5, 0.0))
     charges = []
     for model in (priced, free):
         trace = model(X, 1, FromPosterior(noise))
@@ -272,7 +272,7 @@ def test_a_price_is_paid_for_each_expected_edge() -> None:
 # --- gates of their own ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["relaxed", "straight-through", "score"])
+@pytest.mark.parametrize("name", ["relaxed", "straight_through", "score"])
 @pytest.mark.parametrize("per", ["batch", "datum"])
 def test_gates_have_their_means(name: str, per: str) -> None:
     gates: LearnedGates = registry.build("gates", {"name": name, "per": per}, 3).double()

@@ -11,7 +11,7 @@ SCALES = torch.tensor([1.0, 1.0, 0.5, 0.5])
 TRUE = [(0, 2), (1, 2), (2, 3)]
 FULL = [(m, n) for n in range(4) for m in range(n)]
 PRICE = 0.01
-ESTIMATORS = ["relaxed", "straight-through", "score"]
+ESTIMATORS = ["relaxed", "straight_through", "score"]
 
 
 @pytest.fixture(autouse=True)

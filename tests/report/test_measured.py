@@ -14,19 +14,19 @@ def arrays(rows: list[str], count: int = 2) -> dict[str, np.ndarray]:
     for row in rows:
         density = np.stack([plane * (i + 1) for i in range(count)])
         own = {"prior": plane, "aggregate": plane, "true": density, "q": density[::-1], "x": np.ones((count, 1, 4, 4))}
-        found |= {f"{row}/true-posterior/{name}": values for name, values in own.items()}
+        found |= {f"{row}/true_posterior/{name}": values for name, values in own.items()}
         found[f"{row}/manifold/means"] = np.ones((9, 1, 4, 4))
     return found
 
 
 def test_a_line_of_posteriors_a_row() -> None:
     figures = measured_figures(arrays(["a", "b"]), {"a": "First", "b": "Second"}, {})
-    assert sorted(figures) == ["manifold", "true-posterior"]
-    panels = figures["true-posterior"].axes
+    assert sorted(figures) == ["manifold", "true_posterior"]
+    panels = figures["true_posterior"].axes
     assert [axes.get_title() for axes in panels[:4]] == ["p(z)", "mean of q(z | x)", "p(z | x)", "q(z | x)"]
     assert [axes.get_ylabel() for axes in panels if axes.get_ylabel()] == ["First", "Second"]
-    np.testing.assert_array_equal(panels[2].images[0].get_array(), arrays(["a"])["a/true-posterior/true"][0])
-    np.testing.assert_array_equal(panels[3].images[0].get_array(), arrays(["a"])["a/true-posterior/q"][0])
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), arrays(["a"])["a/true_posterior/true"][0])
+    np.testing.assert_array_equal(panels[3].images[0].get_array(), arrays(["a"])["a/true_posterior/q"][0])
     assert [axes.get_title(loc="left") for axes in figures["manifold"].axes] == ["First", "Second"]
 
 
@@ -39,7 +39,7 @@ AXES = [[["p", "planar"], ["i", "IAF"]], [["1", "U1"], ["2", "U2"]]]
 
 def test_crossed_axes_stand_below_their_targets() -> None:
     labels = {"p-1": "planar, U1", "p-2": "planar, U2", "i-1": "IAF, U1"}
-    figure = measured_figures(arrays(list(labels), 1), labels, {"axes": AXES})["true-posterior"]
+    figure = measured_figures(arrays(list(labels), 1), labels, {"axes": AXES})["true_posterior"]
     panels = np.array(figure.axes).reshape(3, 2)
     assert [axes.get_title() for axes in panels[0]] == ["U1", "U2"]
     assert [axes.get_ylabel() for axes in panels[:, 0]] == ["", "planar", "IAF"]

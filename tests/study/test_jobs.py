@@ -219,7 +219,7 @@ def test_a_study_measures_its_runs(run: Run, tiny: Path, tmp_path: Path) -> None
     """Figures join the results and the table, arrays the pictures; a study without measures keeps its digests."""
     tiny.write_text(
         tiny.read_text().replace(
-            'metrics = ["elbo"', 'measures = [{ name = "true-posterior", count = 2 }]\nmetrics = ["posterior_kl"'
+            'metrics = ["elbo"', 'measures = [{ name = "true_posterior", count = 2 }]\nmetrics = ["posterior_kl"'
         )
     )
     run("--rows", "full", "--seeds", "0")
@@ -227,6 +227,6 @@ def test_a_study_measures_its_runs(run: Run, tiny: Path, tmp_path: Path) -> None
     figures = row["runs"][0]
     assert figures["posterior_kl"] == pytest.approx((figures["posterior_kl_0"] + figures["posterior_kl_1"]) / 2)
     with np.load(tmp_path / "results" / "tiny.npz") as arrays:
-        assert arrays["full/true-posterior/q"].shape == arrays["full/true-posterior/true"].shape == (2, 121, 121)
+        assert arrays["full/true_posterior/q"].shape == arrays["full/true_posterior/true"].shape == (2, 121, 121)
     tiny.write_text(tiny.read_text().replace("count = 2", "counts = 2"))
     assert "measures.0.counts" in run(code=2)

@@ -64,7 +64,7 @@ class Relaxed(LearnedGates):
         return torch.sigmoid((self.logits + logistic(u)) / self.tau)
 
 
-@register("gates", "straight-through")
+@register("gates", "straight_through")
 class StraightThrough(LearnedGates):
     """c = [u > 1 - mu], and dc / dmu = 1: exact graphs, and a gradient that is exact where the loss is linear in c.
 

@@ -24,7 +24,7 @@ MASS = 1e-3
 """How far the grid's sum of q may be from 1."""
 
 
-@register("measure", "true-posterior")
+@register("measure", "true_posterior")
 def true_posterior(
     model: VAE,
     data: Data,

@@ -66,7 +66,7 @@ def manifolds(found: Arrays) -> Figure:
     return sample_grids({label: arrays["means"] for label, arrays in found.items()}, columns=side)
 
 
-FIGURES: dict[str, Callable[[Arrays], Figure]] = {"true-posterior": posteriors, "manifold": manifolds}
+FIGURES: dict[str, Callable[[Arrays], Figure]] = {"true_posterior": posteriors, "manifold": manifolds}
 """How the arrays of a measure are drawn, by its name."""
 
 
@@ -83,7 +83,7 @@ def measured_figures(
             if own:
                 found[label] = own
         if found:
-            crossed = record.get("axes") and measure == "true-posterior"
+            crossed = record.get("axes") and measure == "true_posterior"
             figures[measure] = targets(found, record["axes"]) if crossed else draw(found)
     return figures
 
