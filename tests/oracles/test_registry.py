@@ -32,7 +32,7 @@ def forget(patch: pytest.MonkeyPatch) -> None:
         ({"posterior": {"flow": "iav"}}, f"{FLOW}: expected a flow; got 'iav'; did you mean 'iaf'?"),
         ({"posterior": {"flow": {"name": "iav"}}}, f"{FLOW}: expected a flow; got 'iav'; did you mean 'iaf'?"),
         ({"posterior": {"family": "diagonals"}}, "latents.posterior.family: expected a family; got 'diagonals'"),
-        ({"name": "zzz"}, "latents: expected a latents; got 'zzz'; expected one of "),
+        ({"name": "zzz"}, "latents: expected latents; got 'zzz'; expected one of "),
         (
             {"posterior": {"flow": {"name": "iaf", "step": 2}}},
             f"{FLOW}.step: 'iaf' has no such option; did you mean 'steps'?",
