@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from flowvae.errors import InputError
-from flowvae.nn.mlp import ACTIVATIONS, Activation
+from flowvae.nn.mlp import ACTIVATIONS, Activation, merged
 
 
 class MaskedLinear(nn.Linear):
@@ -87,11 +87,11 @@ class MADE(nn.Module):
     def given(self, x: Tensor, bound: Tensor | None) -> tuple[Tensor, ...]:
         """The outputs for x under a context already bound."""
         first, *others = self.hidden
-        x = first(x)
-        units = self.activation(x if bound is None else x + bound)
+        a = first(x) if bound is None else first(x) + bound
+        units = self.activation(merged(a))
         for layer in others:
             units = self.next_units(layer(units), units)
-        return self.out(units).chunk(self.outputs, -1)
+        return self.out(units).reshape(*a.shape[:-1], -1).chunk(self.outputs, -1)
 
     def next_units(self, a: Tensor, units: Tensor) -> Tensor:
         """A later hidden layer, from its activations a and the units of the layer before."""

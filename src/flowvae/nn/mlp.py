@@ -26,6 +26,15 @@ Widths = tuple[Count, ...]
 """The widths of hidden layers one by one, in place of ``width`` and ``depth``; empty where those two say it."""
 
 
+def merged(x: Tensor) -> Tensor:
+    """x ``(*, D)`` with one batch dimension, as a view where its memory allows.
+
+    Networks work on this between their first and last layer: behind a view the compiler does not see that a unit and
+    its derivative can be had from one saved tensor, saves a mask of bytes for each, and takes a fifth longer a step.
+    """
+    return x.flatten(0, -2) if x.ndim > 2 else x
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of features ``(*, D)`` over all other dimensions; in evaluation mode by running statistics.
 
@@ -80,3 +89,6 @@ class MLP(nn.Sequential):
             features = out
         super().__init__(*layers)
         self.out = features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(merged(x)).reshape(*x.shape[:-1], self.out)
