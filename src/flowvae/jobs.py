@@ -102,7 +102,7 @@ def run_job(job: Job, results: Results, *, quiet: bool = False, tell: Tell = pri
     _set_aside(job, tell)
     config = job.study.config(job.row, job.seed)
     with locked(job.folder, wait=False):
-        fitted = train(config, job.folder, resume=True, quiet=quiet)
+        fitted = train(config, job.folder, resume="auto", quiet=quiet)
         opened = open_run(job.folder)
         evaluation = _evaluated(opened, config)
         measured = _measured(opened, config, job.study.measures)

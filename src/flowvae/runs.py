@@ -17,6 +17,7 @@ from flowvae.data.parts import SPLITS, Part, find_missing
 from flowvae.data.readers import read
 from flowvae.data.tokens import read_sequences
 from flowvae.engine import Fitted, fit, load, read_journal
+from flowvae.engine.folder import Resume
 from flowvae.engine.speed import Speed
 from flowvae.engine.speed import bench as measure_speed
 from flowvae.engine.weights import atomically
@@ -49,7 +50,7 @@ class Run:
         return data if self.schema is None else np.array([self.schema.text(datum) for datum in data])
 
 
-def train(config: Config, path: str | Path, *, resume: bool = False, quiet: bool = False) -> Fitted:
+def train(config: Config, path: str | Path, *, resume: Resume = False, quiet: bool = False) -> Fitted:
     """Train the recipe into the folder ``path``; the same recipe and seed give the same run.
 
     Raises `InputError` as `fit` does, and for data that contradict the likelihood.

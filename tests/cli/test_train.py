@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,12 @@ def test_resuming_with_another_recipe_is_refused(trained: Path, capsys: pytest.C
     recipe = str(trained / "config.toml")
     assert main(["train", recipe, "--out", str(trained), "--resume", "--set", "optimiser.lr=0.5"]) == 2
     assert "expected optimiser.lr = 0.003 as in the run" in capsys.readouterr().err
+
+
+def test_resuming_what_is_not_there_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    said = refused("train", "digits", "--out", "typo", "--resume", *SMALL)
+    assert "expected the folder of a run to resume; got 'typo', which does not exist: check the path" in said
+    assert not (tmp_path / "typo").exists()
 
 
 PLUGIN = '''

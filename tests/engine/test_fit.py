@@ -191,6 +191,43 @@ def test_what_does_not_fit_is_refused_with_its_remedy(data, build, tmp_path):
         fit(build(), real, epochs=1, quiet=True)
 
 
+def test_only_a_run_that_is_there_is_resumed(data, build, tmp_path):
+    run, notes = tmp_path / "run", tmp_path / "notes"
+    notes.mkdir()
+    (notes / "todo.txt").touch()
+    options = {"epochs": 2, "quiet": True}
+    with pytest.raises(InputError, match=r"expected the folder of a run to resume; got '.*run', which does not exist"):
+        fit(build(), data, run=run, resume=True, **options)
+    with pytest.raises(
+        InputError, match=r"got '.*notes', which holds no config\.toml: check the path, or leave resume"
+    ):
+        fit(build(), data, run=notes, resume=True, **options)
+    with pytest.raises(InputError, match=r"got '.*notes', which holds files: choose another"):
+        fit(build(), data, run=notes, **options)
+    with pytest.raises(InputError, match="got run=None"):
+        fit(build(), data, resume=True, **options)
+    with pytest.raises(InputError, match="False, True or 'auto'; got 'maybe'"):
+        fit(build(), data, run=run, resume="maybe", **options)
+    assert not run.exists()
+    begun = fit(build(), data, run=run, resume="auto", **options)
+    assert fit(build(), data, run=run, resume="auto", **options).history == begun.history
+    (run / "checkpoint.pt").unlink()
+    kept = (run / "best.safetensors").read_bytes()
+    for resume in (True, "auto"):
+        with pytest.raises(InputError, match=r"whose checkpoint\.pt is gone: train into another folder"):
+            fit(build(), data, run=run, resume=resume, **options)
+    assert (run / "best.safetensors").read_bytes() == kept
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(data, build, tmp_path):
+    whole = fit(build(), data, epochs=1, run=tmp_path / "whole", quiet=True)
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    for name in ("config.toml", "environment.json", "initial.safetensors"):
+        (stopped / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+    assert same_weights(fit(build(), data, epochs=1, run=stopped, resume=True, quiet=True).model, whole.model)
+
+
 def test_what_cannot_work_is_refused_before_anything_is_written(data, build, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(InputError, match="closed form"):

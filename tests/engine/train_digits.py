@@ -20,7 +20,7 @@ if __name__ == "__main__":
     torch.manual_seed(1)
     model = build_model(SPEC, data)
     try:
-        fit(model, data, run=sys.argv[2], resume=True, **json.loads(sys.argv[1]))
+        fit(model, data, run=sys.argv[2], resume="auto", **json.loads(sys.argv[1]))
     except Interrupted as stop:
         print(stop)
         sys.exit(stop.code)

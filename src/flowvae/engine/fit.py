@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from flowvae import registry
 from flowvae.data import Data, require_support
-from flowvae.engine.folder import Folder
+from flowvae.engine.folder import Folder, Resume
 from flowvae.engine.launch import launch
 from flowvae.engine.loop import Loop
 from flowvae.engine.malloc import keep_memory
@@ -44,7 +44,7 @@ def fit(
     objective: str | Spec = "elbo",
     optimiser: str | Spec = "adam",
     schedule: str | Spec = "constant",
-    resume: bool = False,
+    resume: Resume = False,
     quiet: bool = False,
     tables: dict[str, Any] | None = None,
     **options: Any,
@@ -60,7 +60,7 @@ def fit(
         data: its splits; the test split is not looked at.
         run: folder for config, journal, checkpoints and weights; without one the run is in memory only.
         objective: component by name or table; likewise ``optimiser`` and ``schedule``.
-        resume: go on where the run in the folder stopped; a new run when nothing is there yet.
+        resume: go on where the run in the folder stopped; "auto" begins one if there is none yet.
         quiet: neither progress bar nor notices.
         tables: further tables of the recipe, to keep in the run's config.toml.
         options: the fields of `Training`: ``epochs``, ``batch_size``, ``precision``, ``ema``, ...
@@ -77,6 +77,12 @@ def fit(
     >>> fitted.epochs, fitted.history[0]["kind"]
     (1, 'validation')
     """
+    if resume not in (False, True, "auto"):
+        raise InputError(f"expected resume to be False, True or 'auto'; got {resume!r}: choose one of these")
+    if resume and run is None:
+        raise InputError(
+            f"expected the folder of a run to resume; got run=None: name it, or leave resume={resume!r} out"
+        )
     training = training_options(**options)
     config = run_config(model, data, objective, optimiser, schedule, training, tables)
     require_fit(model, data)

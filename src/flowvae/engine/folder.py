@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 
@@ -16,6 +16,9 @@ from flowvae.model import PARTS, VAE
 SHARED = ("seed", *PARTS, "objective", "optimiser", "schedule", "phases")
 # Options of training that may differ between a run and its continuation: they have no influence on the numbers.
 FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
+
+Resume = bool | Literal["auto"]
+"""Begin a run, go on with the one in the folder, or "auto": whichever the folder allows."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,32 @@ class Folder:
         """``initial``, ``best`` or ``last`` weights."""
         return self.path / f"{which}.safetensors"
 
-    def resumable(self, resume: bool) -> bool:
-        """Whether there is a checkpoint to go on from.
+    def goes_on(self, resume: Resume) -> bool:
+        """Whether there is a checkpoint to go on from; a run that was stopped before its first one begins again.
 
-        Raises `InputError` when the folder holds something and ``resume`` is not set, or when the path is a file.
+        Raises `InputError` when a new run would mix with what the folder holds, when there is no run to resume, when
+        one was trained but lacks its checkpoint, and when the path is a file.
         """
+        name, holds_run = repr(str(self.path)), self.config.is_file()
         if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"expected a folder for the run; got the file {str(self.path)!r}: choose another path")
+            raise InputError(f"expected a folder for the run; got the file {name}: choose another path")
         if not resume and self.path.exists() and any(self.path.iterdir()):
+            held, remedy = ("a run", "resume it (resume=True, --resume), or ") if holds_run else ("files", "")
             raise InputError(
-                f"expected an empty folder for the run; got {str(self.path)!r}, which holds files: "
-                "resume it (resume=True, --resume), or choose another"
+                f"expected an empty folder for the run; got {name}, which holds {held}: {remedy}choose another"
             )
-        return resume and self.checkpoint.is_file()
+        if resume is True and not holds_run:
+            lack = "holds no config.toml" if self.path.exists() else "does not exist"
+            raise InputError(
+                f"expected the folder of a run to resume; got {name}, which {lack}: "
+                "check the path, or leave resume (--resume) out to begin a run"
+            )
+        if resume and self.weights("best").is_file() and not self.checkpoint.is_file():
+            raise InputError(
+                f"expected a checkpoint to go on from; got {name}, whose checkpoint.pt is gone: "
+                "train into another folder"
+            )
+        return bool(resume) and self.checkpoint.is_file()
 
     def make(self, config: dict[str, Any], data: Data) -> None:
         """Make the folder and write what is known of the run before it begins."""

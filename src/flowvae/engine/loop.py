@@ -15,7 +15,7 @@ from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.compiling import can_compile, wanted
 from flowvae.engine.ema import Average
-from flowvae.engine.folder import Folder, fingerprint, require_same
+from flowvae.engine.folder import Folder, Resume, fingerprint, require_same
 from flowvae.engine.freezing import reset, settle
 from flowvae.engine.interrupt import Interrupted, Stop, asked_to_stop
 from flowvae.engine.journal import Journal
@@ -55,7 +55,7 @@ class Loop:
         fabric: "Fabric",
         folder: Folder | None,
         *,
-        resume: bool,
+        resume: Resume,
         quiet: bool,
     ) -> None:
         self.model, self.config, self.training, self.fabric = model, config, training, fabric
@@ -75,7 +75,7 @@ class Loop:
         self.parts: dict[str, Any] = {}
         self.state = State(sums=torch.zeros(len(MEASURES)))
         self.folder = folder if fabric.global_rank == 0 else None  # one process writes
-        going_on = folder is not None and folder.resumable(resume)
+        going_on = folder is not None and folder.goes_on(resume)
         fabric.barrier()  # every process has looked before the first one writes
         if folder and going_on:
             self.state, self.parts = load_checkpoint(folder.checkpoint)
