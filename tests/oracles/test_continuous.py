@@ -7,7 +7,8 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 from torch.testing import assert_close
 
-from flowvae import registry
+from flowvae import registry, transforms
+from flowvae.errors import InputError
 from flowvae.transforms import ODETransform
 from tests.laws.catalogue import generic
 
@@ -16,7 +17,7 @@ def linear(dim: int, intervals: int, estimated: bool = False) -> tuple[ODETransf
     """dz/dt = A z, whose solution is exp(A) x, with log |det| = tr A."""
     torch.manual_seed(0)
     a = torch.randn(dim, dim, dtype=torch.float64) / dim**0.5
-    return ODETransform(lambda t, z: z @ a.T, torch.Size(), intervals=intervals, estimated=estimated), a
+    return ODETransform(lambda t, z: z @ a.T, torch.Size(), transforms.runge_kutta(intervals), estimated=estimated), a
 
 
 def test_a_linear_field_is_a_matrix_exponential() -> None:
@@ -82,3 +83,37 @@ def test_only_training_estimates() -> None:
 def test_auto_estimates_in_many_dimensions(dim: int, estimates: bool) -> None:
     flow = registry.build("flow", {"name": "continuous", "width": 4}, (dim,), 0).train()
     assert flow().estimated is estimates
+
+
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+def test_the_adjoint_is_the_gradient_of_many_steps(trace: str) -> None:
+    """Values and the gradients of points, context and every parameter, beside those that go through 200 steps."""
+    spec = {"name": "continuous", "width": 8, "trace": trace}
+    found = []
+    for options in ({"solver": "rk4", "intervals": 200}, {"solver": "dopri5", "tolerance": 1e-9}):
+        torch.manual_seed(0)
+        flow = generic(registry.build("flow", spec | options, (3,), 2)).train()
+        torch.manual_seed(1)
+        x, h = (torch.randn(5, n, dtype=torch.float64, requires_grad=True) for n in (3, 2))
+        y, ladj = flow(h).call_and_ladj(x)
+        loss = (y.square().sum(-1) - ladj).mean()
+        found.append((y, ladj, *torch.autograd.grad(loss, (x, h, *flow.parameters()))))
+    assert_close(found[1], found[0], rtol=1e-6, atol=1e-8)
+
+
+def test_the_tolerance_holds_for_the_worst_point() -> None:
+    """One of a thousand points moves; the mean over all would not see its error."""
+    a = torch.tensor([[0.0, 30.0], [-30.0, 0.0]], dtype=torch.float64)
+    solve = transforms.dormand_prince(1e-6, ())
+    x = torch.zeros(1000, 2, dtype=torch.float64)
+    x[7, 0] = 1
+    y = ODETransform(lambda t, z: z @ a.T, torch.Size(), solve, estimated=False)(x)
+    assert_close(y, x @ torch.linalg.matrix_exp(a).T, rtol=0, atol=1e-4)
+    assert (y - x @ torch.linalg.matrix_exp(a).T).abs().max() > 0
+
+
+def test_a_field_that_runs_away_is_refused() -> None:
+    solve = transforms.dormand_prince(1e-6, ())
+    f = ODETransform(lambda t, z: z.square(), torch.Size(), solve, estimated=False)
+    with pytest.raises(InputError, match=r"expected an equation that can be followed to within 1e-06; got .*: raise"):
+        f(torch.full((3, 2), 2.0, dtype=torch.float64))

@@ -1,6 +1,7 @@
 """The multilayer perceptron that a context steers."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -26,14 +27,22 @@ class Conditioned(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        return self.under(h)(x)
+        return self.given(x, self.bind(h))
+
+    def bind(self, h: Tensor | None) -> Tensor | None:
+        """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
+        return None if self.context is None else self.context(h)
+
+    def given(self, x: Tensor, bound: Tensor | None) -> Tensor:
+        """The outputs for x under a context already bound, in float32 at least."""
+        a = self.first(x) if bound is None else self.first(x) + bound
+        return in_full_precision(self.out(self.hidden(self.activation(a))))
+
+    def inputs(self, bound: Tensor | None) -> list[Tensor]:
+        """What `given` computes with beside x: weights, and the bound share in place of those that made it."""
+        weights: list[Tensor] = [p for layer in (self.first, self.hidden, self.out) for p in layer.parameters()]
+        return weights if bound is None else [*weights, bound]
 
     def under(self, h: Tensor | None) -> Callable[[Tensor], Tensor]:
-        """The net as a function of x alone, in float32 at least; h takes its share once for any number of passes."""
-        share = None if self.context is None else self.context(h)
-
-        def net(x: Tensor) -> Tensor:
-            a = self.first(x) if share is None else self.first(x) + share
-            return in_full_precision(self.out(self.hidden(self.activation(a))))
-
-        return net
+        """The net as a function of x alone."""
+        return partial(self.given, bound=self.bind(h))

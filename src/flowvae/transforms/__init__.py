@@ -7,6 +7,7 @@ from flowvae.transforms.linear import LU, Permuted, Reflected
 from flowvae.transforms.ode import ODETransform
 from flowvae.transforms.planar import PlanarTransform
 from flowvae.transforms.radial import RadialTransform
+from flowvae.transforms.solvers import dormand_prince, runge_kutta
 from flowvae.transforms.spline import Spline
 from flowvae.transforms.sylvester import SylvesterTransform
 
@@ -29,4 +30,6 @@ __all__ = [
     "SylvesterTransform",
     "Transform",
     "Update",
+    "dormand_prince",
+    "runge_kutta",
 ]

@@ -1,21 +1,17 @@
 """The bijection that an ordinary differential equation makes."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from flowvae.transforms.base import Transform
-
-Field = Callable[[float, Tensor], Tensor]
-"""dz/dt at time t of points z ``(*, D)``, each of them a function of its own point alone."""
+from flowvae.transforms.solvers import Field, Solver
 
 
 class ODETransform(Transform):
     """y = z(1), where dz/dt = f(t, z) and z(0) = x; log |det dy/dx| is the integral of tr df/dz over time.
 
-    The equation is solved by ``intervals`` Runge-Kutta steps of fourth order, backwards for the inverse: the two undo
-    each other, and the log-determinant is the map's, up to an error that falls with the fourth power of ``intervals``.
+    The equation is solved backwards for the inverse: the two undo each other, and the log-determinant is the map's, up
+    to the error of the solver.
     The trace is the sum of v . (df/dz) v over probes v: the D unit vectors, for the work of 2 D evaluations of f; or,
     ``estimated``, one vector of random signs for every point, drawn anew for a solution and kept through it: its
     expectation is the trace.
@@ -23,17 +19,17 @@ class ODETransform(Transform):
     Args:
         field: f.
         batch: that of what f knows beside z; points are expanded to it.
-        intervals: at least 1.
+        solve: such as `runge_kutta`.
         estimated: whether the log-determinant is an estimate.
 
     Reference: Chen, Rubanova, Bettencourt, Duvenaud (2018), arXiv:1806.07366; the estimate: Grathwohl, Chen,
     Bettencourt, Sutskever, Duvenaud (2019), arXiv:1810.01367.
     """
 
-    def __init__(self, field: Field, batch: torch.Size, *, intervals: int, estimated: bool):
+    def __init__(self, field: Field, batch: torch.Size, solve: Solver, *, estimated: bool):
         super().__init__()
-        self.field, self.batch = field, batch
-        self.intervals, self.estimated = intervals, estimated
+        self.field, self.batch, self.solve = field, batch, solve
+        self.estimated = estimated
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._solved(x, 0.0, 1.0)
@@ -55,7 +51,7 @@ class ODETransform(Transform):
             return torch.cat([dz[0], (probes * along).sum((0, -1))[..., None]], -1)
 
         state = torch.cat([z, torch.zeros_like(z[..., :1])], -1)
-        state = runge_kutta(slope, state, start, end, self.intervals)
+        state = self.solve(slope, state, start, end)
         return state[..., :-1], state[..., -1]
 
     def _probes(self, z: Tensor) -> Tensor:
@@ -65,16 +61,3 @@ class ODETransform(Transform):
         dim = z.shape[-1]
         units = torch.eye(dim, dtype=z.dtype, device=z.device)
         return units.view(dim, *[1] * (z.ndim - 1), dim).expand(dim, *z.shape).contiguous()
-
-
-def runge_kutta(slope: Field, state: Tensor, start: float, end: float, steps: int) -> Tensor:
-    """The solution of d state / dt = slope(t, state) at ``end``, by the classical method of fourth order."""
-    h = (end - start) / steps
-    for n in range(steps):
-        t = start + n * h
-        k1 = slope(t, state)
-        k2 = slope(t + h / 2, state + h / 2 * k1)
-        k3 = slope(t + h / 2, state + h / 2 * k2)
-        k4 = slope(t + h, state + h * k3)
-        state = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-    return state
