@@ -3,7 +3,8 @@ import pickle
 import pytest
 import torch
 
-from flowvae.engine.state import State, load_checkpoint, rng_state, save_checkpoint, set_rng_state
+from flowvae.engine.generators import rng_state, set_rng_state
+from flowvae.engine.state import State, load_checkpoint, save_checkpoint
 from flowvae.engine.weights import atomically, load_weights, save_weights
 from flowvae.errors import InputError
 

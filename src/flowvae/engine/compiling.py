@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flowvae.engine.options import Training
+from flowvae.errors import InputError
 
 # Measured on two cores: an eager step costs some 2 ms of overhead and then runs near 150 GFLOP/s, six floating-point
 # operations a weight and datum; compiled it takes a quarter less; compiling takes some 30 s.
@@ -15,6 +16,7 @@ FLOPS = 1.5e11
 GAIN = 0.25
 COST = 30.0
 
+NO_COMPILER = "no C++ compiler (g++ or clang++)"
 OPTIONS = {"fallback_random": True}  # the numbers of the eager step, so that it can be replayed
 
 
@@ -37,6 +39,12 @@ def can_compile(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.utils._triton.has_triton()
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "clang-cl", "cl") if name)
+
+
+def require_compiler(training: Training, device: torch.device) -> None:
+    """`InputError` where ``training.compile`` asks for a compiler that is not there."""
+    if training.compile == "on" and not can_compile(device):
+        raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use --set training.compile=off")
 
 
 def compile_step(step: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """An exponential moving average of the weights."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -57,3 +57,8 @@ class Average:
         self.updates = state["updates"]
         for name, value in self.values.items():
             value.copy_(state["values"][name])
+
+
+def averaged(average: Average | None) -> AbstractContextManager[None]:
+    """The model with the averaged parameters inside the block; as it is where there is no average."""
+    return average.applied() if average else nullcontext()

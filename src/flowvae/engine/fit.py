@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from flowvae import registry
 from flowvae.data import Data, require_support
 from flowvae.engine.folder import Folder, Resume
+from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch
 from flowvae.engine.loop import Loop
 from flowvae.engine.malloc import keep_memory
@@ -88,12 +89,11 @@ def fit(
     require_fit(model, data)
     keep_memory()
     fabric = launch(training)
-    devices = [fabric.device] if fabric.device.type == "cuda" else []
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     checked = Distribution._validate_args
     try:
         Distribution.set_default_validate_args(False)  # a NaN is named by the loop, and checks cannot be compiled
-        with torch.random.fork_rng(devices):
+        with aside(fabric.device):
             torch.manual_seed(training.seed)
             folder = Folder(Path(run)) if run is not None else None
             loop = Loop(model, data, config, training, fabric, folder, resume=resume, quiet=quiet)
@@ -104,7 +104,7 @@ def fit(
             parameter.requires_grad_(flag)
         model.eval()
     path = folder.path if folder else None
-    history = loop.journal.records
+    history = loop.log.journal.records
     return Fitted(model, path, history, state.best, state.best_epoch, state.epoch, state.step, state.seconds)
 
 

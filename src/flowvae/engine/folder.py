@@ -1,12 +1,14 @@
 """A run's folder: what lies in it under which name, and how to open it."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 
+from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.environment import environment
 from flowvae.engine.weights import atomically
@@ -50,6 +52,12 @@ class Folder:
     def weights(self, which: str) -> Path:
         """``initial``, ``best`` or ``last`` weights."""
         return self.path / f"{which}.safetensors"
+
+    @property
+    def resumption(self) -> str:
+        """The command that goes on with the run."""
+        command = ["flowvae", "train", str(self.config), "--out", str(self.path), "--resume"]
+        return shlex.join(command + [part for path in registry.plugins() for part in ("--plugin", str(path))])
 
     def goes_on(self, resume: Resume) -> bool:
         """Whether there is a checkpoint to go on from; a run that was stopped before its first one begins again.

@@ -59,6 +59,15 @@ def reduced(fabric: "Fabric", value: Tensor, how: Literal["sum", "mean", "max"])
     return value if fabric.world_size == 1 else cast(Tensor, fabric.all_reduce(value, reduce_op=how))
 
 
+def require_shares(fabric: "Fabric", batch: int) -> None:
+    """`InputError` unless the processes can share a batch equally."""
+    if batch % fabric.world_size:
+        raise InputError(
+            f"expected a batch that {fabric.world_size} processes can share equally; got {batch}: "
+            "set training.batch_size to a multiple"
+        )
+
+
 def share(fabric: "Fabric", batch: Tensor) -> Tensor:
     """This process' part of a batch; their number divides the batch."""
     part = len(batch) // fabric.world_size

@@ -12,8 +12,9 @@ from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae.data import Data
-from flowvae.engine.compiling import can_compile
+from flowvae.engine.compiling import require_compiler
 from flowvae.engine.fit import require_fit, run_config
+from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch
 from flowvae.engine.options import training_options
 from flowvae.engine.stage import Stage
@@ -90,13 +91,12 @@ def bench(
     require_fit(model, data)
     fabric = launch(training)
     device = fabric.device
+    require_compiler(training, device)
     compiled = training.compile == "on"
-    if compiled and not can_compile(device):
-        raise InputError("expected a compiler; got none: install one, or use --set training.compile=off")
     checked = Distribution._validate_args
     try:
         Distribution.set_default_validate_args(False)
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with aside(device):
             torch.manual_seed(training.seed)
             train = data.train.to(device)
             model.to(device).train()

@@ -1,6 +1,7 @@
 """Everything a run needs to go on as if it had not stopped: bit for bit on the CPU."""
 
 import dataclasses
+import math
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,10 @@ class State:
     best_weights: dict[str, Any] | None = None
     stale: int = 0
     """Epochs since the best validation."""
+    beta: float = 1.0
+    """The objective's weight of the rate in the last step."""
+    lr: float = 0.0
+    """The learning rate of the last step."""
     sums: Tensor = field(default_factory=lambda: torch.zeros(len(MEASURES)))
     """Sums of the measures since the last line of the journal, over ``counted`` steps."""
     counted: int = 0
@@ -44,20 +49,17 @@ class State:
     seconds: float = 0.0
     finished: bool = False
 
+    def judge(self, elbo: float, epochs: int) -> bool:
+        """Whether a validation, ``epochs`` after the one before, is the best so far; if so it is noted as such."""
+        best = math.isfinite(elbo) and (self.best is None or elbo > self.best)
+        self.stale = 0 if best else self.stale + epochs
+        if best:
+            self.best, self.best_epoch = elbo, self.epoch
+        return best
 
-def rng_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of torch's generators that training draws from."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_rng_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """Go back to a state of the generators."""
-    torch.set_rng_state(state["cpu"].cpu())
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    def forget_best(self) -> None:
+        """From here on another model is judged."""
+        self.best, self.best_epoch, self.best_weights = None, None, None
 
 
 def save_checkpoint(path: Path, state: State, **parts: Any) -> None:

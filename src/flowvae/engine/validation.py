@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Split
+from flowvae.engine.generators import aside
 from flowvae.engine.launch import reduced
 from flowvae.engine.step import measures
 from flowvae.model import VAE
@@ -36,9 +37,8 @@ def validate(model: VAE, split: Split, fabric: "Fabric", seed: int) -> Validatio
     model.eval()
     chunks = torch.arange(len(split), device=fabric.device).split(CHUNK)
     own = range(fabric.global_rank, len(chunks), fabric.world_size)
-    devices = [fabric.device] if fabric.device.type == "cuda" else []
     sums: Tensor | float = 0.0
-    with torch.random.fork_rng(devices), fabric.autocast():
+    with aside(fabric.device), fabric.autocast():
         for number in own or [0]:  # without a chunk of its own a process adds zeros, of the right shape
             torch.manual_seed(seed + number)
             trace = model(split.batch(chunks[number]))

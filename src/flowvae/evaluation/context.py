@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from flowvae.data import Split
+from flowvae.engine.generators import aside
 from flowvae.errors import InputError
 from flowvae.model import VAE
 
@@ -25,7 +26,7 @@ def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
     try:
         Distribution.set_default_validate_args(False)
         model.eval()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        with aside(device), torch.no_grad():
             torch.manual_seed(seed)
             yield device
     finally:

@@ -1,0 +1,46 @@
+"""Before the first step: what cannot work is found out, and the parts that start from data do."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from flowvae.data import Split
+from flowvae.engine.freezing import settle
+from flowvae.engine.generators import aside
+from flowvae.engine.options import Phase
+from flowvae.engine.stage import Stage
+from flowvae.engine.weights import copied
+from flowvae.model import VAE
+from flowvae.nn import starting, unstarted
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@torch.no_grad()
+def rehearse(
+    model: VAE, train: Split, plan: Sequence[Phase], stage_of: Callable[[Phase], Stage], fabric: "Fabric"
+) -> None:
+    """Two data through every phase's step, and all as before.
+
+    What cannot work (an objective without a closed form, a phase that trains nothing) raises its `InputError` here,
+    before anything is written or compiled.
+    """
+    before = copied(model.state_dict())
+    model.eval()
+    with aside(fabric.device), fabric.autocast():
+        x = train.take(2).batch(torch.arange(min(2, len(train)), device=fabric.device))
+        for phase in plan:
+            settle(model, phase.freeze)
+            stage_of(phase).plain(x, torch.ones((), device=fabric.device))
+    model.load_state_dict(before)
+    model.train()
+
+
+def start_from_data(model: VAE, train: Split, rows: Tensor) -> None:
+    """The data ``rows`` through the model once, for the parts whose parameters start from data (`starting`)."""
+    if unstarted(model):
+        with aside(rows.device), starting(model):
+            model(train.batch(rows))
