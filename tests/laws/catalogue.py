@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from flowvae import InputError, build_model, registry
 from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
 from flowvae.distributions.base import has
+from flowvae.engine.compiling import traceable
 from flowvae.flows import Flow
 from flowvae.latents import FromPosterior
 from flowvae.schema import Feature, Schema, Type
@@ -137,6 +138,12 @@ def slack(case: Case) -> float:
     component = case.build()
     modules = component.modules() if isinstance(component, nn.Module) else ()
     return max((module.accuracy for module in modules if isinstance(module, Flow)), default=0.0)
+
+
+def adaptive(case: Case) -> bool:
+    """Whether the component looks at its data to decide what to do: it says that it does not compile."""
+    component = case.build()
+    return isinstance(component, nn.Module) and not traceable(component)
 
 
 def generic(component: Any, seed: int = 0, size: float = 1.0) -> Any:
