@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowvae import registry
-from flowvae.conditional import Conditional
+from flowvae.conditional import Augmented, Conditional
 from flowvae.distributions.base import average
 from flowvae.errors import InputError, nearest
 from flowvae.latents import Draw, FromPosterior, FromPrior, Latent, Latents
@@ -21,7 +21,10 @@ PARTS = {"encoder": "mlp", "latents": "flat", "likelihood": "bernoulli"}
 
 @dataclass(frozen=True)
 class Trace:
-    """The terms of the bound, never reduced: log p(x | z) ``(S, B)`` and the latent groups, in nats."""
+    """The terms of the bound, never reduced: log p(x | z) ``(S, B)`` and the latent groups, in nats.
+
+    Of an `Augmented` likelihood, ``log_px`` is the estimate of its own bound on log p(x | z).
+    """
 
     log_px: Tensor
     latents: tuple[Latent, ...]
@@ -56,7 +59,11 @@ class VAE(nn.Module):
 
     def trace(self, x: Tensor, h: Tensor, samples: int = 1, draw: Draw | None = None) -> Trace:
         """As calling the model, with the features h of x at hand: the encoder runs once for any number of draws."""
-        c, latents = self.latents.walk(draw or FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
+        draw, batch = draw or FromPosterior(), torch.Size((samples, *h.shape[:-1]))
+        c, latents = self.latents.walk(draw, h, batch)
+        if isinstance(self.likelihood, Augmented):
+            noise = draw(len(latents), *self.likelihood.noise(x, batch))
+            return Trace(self.likelihood.log_prob(c, x, noise.z) - noise.kl, latents)
         return Trace(self.likelihood(c).log_prob(x), latents)
 
     def generate(self, n: int, temperature: float = 1.0) -> Distribution:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowvae import InputError, build_model, registry
+from flowvae.conditional import Augmented
 from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
 from flowvae.distributions.base import has
 from flowvae.engine.compiling import traceable
@@ -49,18 +50,22 @@ STEPS = Schema(
 """Sequences of every kind of feature."""
 
 
-def structures(kind: str) -> Iterator[dict[str, Any]]:
+def structures(kind: str, within: bool = False) -> Iterator[dict[str, Any]]:
     """Every component of ``kind`` at its defaults, then with each of its slots filled in every way in turn.
 
-    The slots of the latents after the first are filled with every component at its defaults: what fits into those has
-    been varied in the first.
+    The slots of the latents after the first, and those of a component around another of its kind, are filled with every
+    component at its defaults: what fits into those has been varied elsewhere. ``within`` such a component there is no
+    second one.
     """
     for number, name in enumerate(registry.names(kind)):
         options = registry.options(kind, name)
+        around = any(o.kind == kind for o in options)
+        if around and within:
+            continue
         base = {"name": name} | {o.name: SMALL[o.name] for o in options if o.name in SMALL and o.kind is None}
-        slots = {o.name: list(structures(o.kind)) for o in options if o.kind is not None}
+        slots = {o.name: list(structures(o.kind, within=o.kind == kind)) for o in options if o.kind is not None}
         base |= {o.name: _plainest(slots[o.name], o.default) for o in options if o.kind is not None}
-        if kind == "latents" and number > 0:
+        if around or (kind == "latents" and number > 0):
             slots = {slot: list({f["name"]: f for f in fillings[::-1]}.values()) for slot, fillings in slots.items()}
         yield base
         for slot, fillings in slots.items():
@@ -210,6 +215,15 @@ def _posterior(case: Case, posterior: Any) -> Rig:
 
 
 def _likelihood(case: Case, likelihood: Any) -> Rig:
+    if isinstance(likelihood, Augmented):
+
+        def bound(c: Tensor, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+            draw, levels = FromPosterior(lambda n, shape: eps), x.sigmoid()
+            noise = draw(0, *likelihood.noise(levels, eps.shape[:-1]))
+            return likelihood.log_prob(c, levels, noise.z), noise.kl
+
+        return Rig(likelihood, (*case.shapes, (math.prod(case.shapes[1]),)), bound, shared=1)
+
     def run(c: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         p = likelihood(c)
         if "sequence" in likelihood.accepts:
