@@ -77,6 +77,17 @@ def test_sample(trained: Path, command: Command, tmp_path: Path) -> None:
     assert (tmp_path / "grid.png").read_bytes() != first
 
 
+def test_points_of_the_plane_are_scattered(tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "points.png"
+    changes = ("data.count=400", "training.epochs=1", "likelihood.flow.width=8", "likelihood.flow.steps=1")
+    arguments = [argument for change in changes for argument in ("--set", change)]
+    assert main(["train", "moons", "--out", str(run), *arguments, "--quiet"]) == 0
+    assert main(["sample", str(run), "-n", "200", "-o", str(out)]) == 0
+    with Image.open(out) as picture:
+        ink = np.asarray(picture.convert("L"), dtype=float) < 200
+    assert ink[100:-200, 200:-100].sum() > 1000, "points, and not only axes"
+
+
 def test_sample_arrays(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "x.npz"
     assert main(["sample", str(trained), "-n", "300", "-o", str(out), "--temperature", "0"]) == 0

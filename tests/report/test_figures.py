@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from flowvae.report.curves import Curve
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
-from flowvae.report.pictures import largest_error, reconstructions, sample_grids
+from flowvae.report.pictures import largest_error, reconstructions, sample_grids, save_samples
 from flowvae.report.style import colours, png
 from flowvae.report.tables import study_rows
 
@@ -96,6 +97,17 @@ def test_sample_grid_shows_each_pixel(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(corner, 0.5)
     np.testing.assert_allclose(board[round(6.5 * pixel), round(6.5 * pixel)], 0)
     np.testing.assert_allclose(board[round(4.5 * pixel), 0], 1)
+
+
+def test_points_of_the_plane_are_drawn_where_they_lie(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    (axes,) = sample_grids({"": points}).axes
+    assert not axes.images
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), points)
+    assert axes.get_aspect() == 1
+    save_samples(points, tmp_path / "points.png")
+    with Image.open(tmp_path / "points.png") as picture:
+        assert picture.height > 0.9 * picture.width
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 6, 6), ()])

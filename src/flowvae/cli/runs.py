@@ -86,7 +86,8 @@ def sample(
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Draw from the prior: a picture shows the means of p(x | z); arrays hold `means` and draws of x, `samples`.
+    """Draw from the prior: a picture shows the means of p(x | z), points of the plane where they lie; arrays hold
+    `means` and draws of x, `samples`.
 
     Sequences are printed, or written as JSON lines: draws of x, unless --decode says otherwise.
     """
@@ -109,9 +110,9 @@ def sample(
         drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
         runs.save_arrays(out, samples=drawn, means=means)
     else:
-        from flowvae.report.grid import save_grid
+        from flowvae.report.pictures import save_samples
 
-        save_grid(means, out)
+        save_samples(means, out)
     note(f"{n} samples in {out}")
 
 

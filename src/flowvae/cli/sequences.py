@@ -79,9 +79,9 @@ def interpolate(
     if opened.schema:
         tell_sequences(opened.schema, found, out)
         return
-    from flowvae.report.grid import save_grid
+    from flowvae.report.pictures import save_samples
 
-    save_grid(found, _needed(out), columns=n)
+    save_samples(found, _needed(out), columns=n)
     note(f"{n} points in {out}")
 
 

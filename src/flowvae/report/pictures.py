@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,8 +12,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from flowvae.report.grid import as_images, enlarge, limits, tile, to_unit
-from flowvae.report.style import MUTED, WIDTH, bare, canvas, dress
+from flowvae.report.grid import as_images, enlarge, limits, save_grid, tile, to_unit
+from flowvae.report.style import DPI, MUTED, PALETTE, WIDTH, bare, canvas, dress
 from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
@@ -20,10 +21,10 @@ ERRORS = "magma"  # no error is black, as the pictures' own ground
 
 
 def sample_grids(panels: Mapping[str, np.ndarray], columns: int | None = None, width: float = WIDTH) -> Figure:
-    """A panel of samples for each label: pictures in a grid, any other event as the rows of a heat map.
+    """A panel of samples for each label: pictures in a grid, points of the plane where they lie, all else as rows.
 
-    Arrays are ``(N, 1, H, W)``, ``(N, 3, H, W)`` or ``(N, H, W)`` for pictures; events ``(N, *)`` are flattened.
-    Strings ``(N,)``, sequences in print, are written out.
+    Arrays are ``(N, 1, H, W)``, ``(N, 3, H, W)`` or ``(N, H, W)`` for pictures, and ``(N, 2)`` for points; other events
+    ``(N, *)`` are the rows of a heat map. Strings ``(N,)``, sequences in print, are written out.
     """
     if any(is_text(images) for images in panels.values()):
         return text_panels({label: [str(line) for line in lines] for label, lines in panels.items()})
@@ -31,18 +32,28 @@ def sample_grids(panels: Mapping[str, np.ndarray], columns: int | None = None, w
     down = ceil(len(panels) / across)
     boards = {label: _board(images, columns) for label, images in panels.items()}
     side = width / across
-    tallest = max((board.shape[0] / board.shape[1] for board in boards.values() if board is not None), default=0.6)
+    tallest = max(_height(images, boards[label]) for label, images in panels.items())
     figure = canvas(width, down * (min(tallest, 2.0) * (side - 0.12) + 0.12 + 0.25 * any(panels)))
     for axes, (label, images) in zip(figure.subplots(down, across, squeeze=False).flat, panels.items(), strict=False):
         board = boards[label]
-        if board is None:
-            _heat_map(axes, np.asarray(images), label)
-        else:
+        if board is not None:
             axes.imshow(_rgb(board))
             bare(axes, label)
+        elif _in_the_plane(images):
+            _points(axes, images, label)
+        else:
+            _heat_map(axes, np.asarray(images), label)
     for axes in figure.axes[len(panels) : down * across]:
         axes.set_visible(False)
     return figure
+
+
+def save_samples(samples: np.ndarray, path: Path, columns: int | None = None) -> None:
+    """Write samples as one picture: `save_grid` of pictures, `sample_grids` of all else."""
+    if as_images(samples) is not None:
+        save_grid(samples, path, columns)
+    else:
+        sample_grids({"": samples}, width=WIDTH / 2).savefig(path, dpi=DPI)
 
 
 def reconstructions(
@@ -112,6 +123,23 @@ def _three_rows(originals: np.ndarray, means: np.ndarray, worst: float) -> np.nd
     errors = colormaps[ERRORS](_errors(originals, means) / worst)[..., :3]
     rows = [*(_rgb(to_unit(p, low, high)) for p in pictures), errors]
     return enlarge(tile(np.concatenate(rows), columns=len(errors)), 2 * PIXELS)
+
+
+def _in_the_plane(events: np.ndarray) -> bool:
+    return events.ndim == 2 and events.shape[1] == 2
+
+
+def _height(events: np.ndarray, board: np.ndarray | None) -> float:
+    """Of the panel that shows the events, as a multiple of its width."""
+    if board is not None:
+        return board.shape[0] / board.shape[1]
+    return 1.0 if _in_the_plane(events) else 0.6
+
+
+def _points(axes: Axes, points: np.ndarray, title: str) -> None:
+    axes.scatter(points[:, 0], points[:, 1], s=6, alpha=0.6, linewidths=0, color=PALETTE[0])
+    dress(axes, title, x="first coordinate", y="second coordinate")
+    axes.set_aspect("equal", adjustable="datalim")
 
 
 def _colour_bar(bar: Colorbar) -> None:
