@@ -70,6 +70,24 @@ def test_a_conditional_density_is_a_likelihood_of_a_model_with_latents() -> None
     assert (mass[:, 0] - mass[:, 1]).abs().max() > 1e-4
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("decoder", ["mlp", {"name": "mlp", "depth": 0}, {"name": "mlp", "norm": "batch"}, "resnet"])
+def test_of_nothing_a_decoder_makes_the_same_for_every_datum(decoder: str | dict) -> None:
+    """And learns it; torch has nothing to warn of."""
+    likelihood = {"name": "bernoulli", "decoder": decoder}
+    model = fv.build_model({"latents": "none", "likelihood": likelihood}, (1, 8, 8))
+    x = torch.rand(3, 1, 8, 8).round()
+    p = model.likelihood(torch.zeros(3, 0))
+    assert_close(model(x).log_w[0], p.log_prob(x))
+    assert_close(p.mean[1:], p.mean[:-1])
+    before = model(x).log_w.mean()
+    gradients = torch.autograd.grad(before, list(model.parameters()))
+    with torch.no_grad():
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter += 1e-4 * gradient
+    assert model(x).log_w.mean() > before
+
+
 def test_an_encoder_goes_with_latents_and_with_nothing_else() -> None:
     assert Config.resolve({"data": "moons", "latents": "none"}).encoder == {"name": "none"}
     with pytest.raises(InputError, match=r"expected no encoder for latents\.name = 'none'; got 'mlp': leave it out"):

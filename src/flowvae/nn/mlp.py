@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from flowvae.nn.linear import Linear
 from flowvae.registry import Count
 
 Activation = Literal["elu", "gelu", "relu", "silu", "softplus", "tanh"]
@@ -79,13 +80,13 @@ class MLP(nn.Sequential):
     ):
         layers: list[nn.Module] = []
         for units in widths or (width,) * depth:
-            layers.append(nn.Linear(features, units, bias=norm == "none"))
+            layers.append(Linear(features, units, bias=norm == "none"))
             if norm == "batch":
                 layers.append(BatchNorm(units))
             layers.append(ACTIVATIONS[activation]())
             features = units
         if out is not None:
-            layers.append(nn.Linear(features, out))
+            layers.append(Linear(features, out))
             features = out
         super().__init__(*layers)
         self.out = features

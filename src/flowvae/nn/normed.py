@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
+from flowvae.nn.linear import Linear
 from flowvae.nn.starting import FromData
 
 
@@ -65,7 +66,7 @@ class NormedLinear(Normed):
     """A weight-normalised linear layer, ``(*, features)`` to ``(*, out)``."""
 
     def __init__(self, features: int, out: int, spread: float = 1.0):
-        super().__init__(nn.Linear(features, out), spread)
+        super().__init__(Linear(features, out), spread)
 
 
 class NormedConv(Normed):
