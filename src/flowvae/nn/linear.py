@@ -4,7 +4,7 @@ from torch import nn
 
 
 class Linear(nn.Linear):
-    """y = W x + b, ``(*, features)`` to ``(*, out)``; of no features, as in a model without latents, it is b, at first 0.
+    """y = W x + b, ``(*, features)`` to ``(*, out)``; of no features, as without latents, it is b, at first 0.
 
     torch's own layer is the same, but warns of the empty W when it is built.
     """
