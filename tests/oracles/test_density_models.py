@@ -88,6 +88,15 @@ def test_of_nothing_a_decoder_makes_the_same_for_every_datum(decoder: str | dict
     assert model(x).log_w.mean() > before
 
 
+@pytest.mark.parametrize("changes", [{"context": 3}, {"decoder": "resnet"}, {"decoder": {"name": "mlp", "width": 9}}])
+def test_without_latents_a_flow_has_nothing_to_decode(changes: dict) -> None:
+    """What would do nothing is refused; what a run keeps of the defaults is taken back."""
+    with pytest.raises(InputError, match=r"leave likelihood\.decoder and likelihood\.context out"):
+        fv.build_model({"latents": "none", "likelihood": {"name": "flow", "flow": SPLINE, **changes}}, (2,))
+    model = density()
+    assert fv.build_model(model.spec, (2,)).spec == model.spec
+
+
 def test_an_encoder_goes_with_latents_and_with_nothing_else() -> None:
     assert Config.resolve({"data": "moons", "latents": "none"}).encoder == {"name": "none"}
     with pytest.raises(InputError, match=r"expected no encoder for latents\.name = 'none'; got 'mlp': leave it out"):

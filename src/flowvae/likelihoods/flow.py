@@ -15,6 +15,8 @@ from flowvae.errors import InputError
 from flowvae.registry import Count, Kind, Spec, register
 from flowvae.transforms import Affine, Composed, Coupling
 
+DECODER, CONTEXT = "mlp", 64
+
 
 @register("likelihood", "flow")
 class FlowLikelihood(Conditional):
@@ -26,7 +28,8 @@ class FlowLikelihood(Conditional):
 
     Shapes: z ``(*, *in_shape)`` to a distribution over ``event_shape``. Values that are rounded, as those of pixels
     are, have no density: they are scored, but a flow can raise their score without bound. Raises `InputError` where
-    there are latents and the flow takes no notice of a context.
+    there are latents and the flow takes no notice of a context, and where there are none and ``decoder`` or ``context``
+    are changed.
 
     Reference: Papamakarios, Nalisnick, Rezende, Mohamed, Lakshminarayanan (2021), arXiv:1912.02762.
     """
@@ -40,10 +43,16 @@ class FlowLikelihood(Conditional):
         event_shape: tuple[int, ...],
         *,
         flow: Annotated[Spec, Kind("flow")] = "spline",
-        decoder: Annotated[Spec, Kind("decoder")] = "mlp",
-        context: Count = 64,
+        decoder: Annotated[Spec, Kind("decoder")] = DECODER,
+        context: Count = CONTEXT,
     ):
         super().__init__()
+        usual = context == CONTEXT and registry.resolve("decoder", decoder) == registry.resolve("decoder", DECODER)
+        if not (math.prod(in_shape) or usual):
+            raise InputError(
+                "expected no options of the likelihood's decoder or context without latents, from which they would "
+                "decode; got some: leave likelihood.decoder and likelihood.context out"
+            )
         self.in_shape, self.event_shape = in_shape, torch.Size(event_shape)
         dim, context = math.prod(event_shape), context if math.prod(in_shape) else 0
         self.decoder = registry.build("decoder", decoder, in_shape, (context,)) if context else None
