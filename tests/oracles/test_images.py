@@ -44,7 +44,7 @@ def test_gain_is_the_length_of_every_weight_vector(kind: str) -> None:
     axis = 1 if kind == "transposed" else 0
     with torch.no_grad():
         layer.gain.copy_(torch.arange(7) + 1.0)
-    lengths = layer.weight().transpose(0, axis).flatten(1).norm(dim=1)
+    lengths = layer.weight.transpose(0, axis).flatten(1).norm(dim=1)
     assert_close(lengths, layer.gain, rtol=1e-5, atol=0)
 
 

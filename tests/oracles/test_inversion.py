@@ -27,13 +27,14 @@ def step(
     tolerance: float = 0.0,
     steepness: float = 1.0,
     batch: tuple[int, ...] = (4,),
+    normed: bool = False,
 ) -> Autoregressive:
     """A step in float64 under contexts of the batch; a steep one answers strongly to what it sees."""
     torch.manual_seed(2)
-    sizes = {"outputs": update.size, "width": 2 * dim + 9, "depth": depth, "residual": depth > 2}
+    sizes = {"outputs": update.size, "width": 2 * dim + 9, "depth": depth, "residual": depth > 2, "normed": normed}
     net = generic(MADE(dim, context, reverse=bool(reverse), **sizes))
     with torch.no_grad():
-        net.out.weight.mul_(steepness)
+        (net.out.gain if normed else net.out.weight).mul_(steepness)
     h = torch.randn(*batch, context, dtype=torch.float64) if context else None
     return Autoregressive(Autoregression(net, h), update, inversion, tolerance)
 
@@ -69,12 +70,12 @@ def test_it_is_what_solving_for_each_coordinate_in_turn_gives(
 
 
 @pytest.mark.parametrize("inversion", ["blocks", "jacobi", "auto"])
-@pytest.mark.parametrize("steepness", [1.0, 20.0])
+@pytest.mark.parametrize(("steepness", "normed"), [(1.0, False), (20.0, False), (1.0, True)])
 def test_points_and_parameters_have_the_gradients_of_the_implicit_function(
-    inversion: Inversion, steepness: float
+    inversion: Inversion, steepness: float, normed: bool
 ) -> None:
     """With f(x; theta) = y: dx/dy = J^-1 and dx/dtheta = -J^-1 df/dtheta, where J = df/dx."""
-    f = step(19, 3, inversion=inversion, tolerance=1e-3, steepness=steepness, batch=())
+    f = step(19, 3, inversion=inversion, tolerance=1e-3, steepness=steepness, batch=(), normed=normed)
     x, direction = torch.randn(2, 19, dtype=torch.float64)
     y = f(x).detach().requires_grad_()
     parameters = list(f.net.net.parameters())

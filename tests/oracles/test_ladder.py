@@ -68,7 +68,7 @@ def test_one_rung_of_one_pixel_is_the_flat_model(flow: str) -> None:
 
 def _copy(conv: Normed, linear: torch.nn.Linear) -> None:
     """Give a linear layer the centre tap of a convolution: all that maps of one pixel see."""
-    linear.weight.copy_(conv.weight()[:, :, 1, 1])
+    linear.weight.copy_(conv.weight[:, :, 1, 1])
     linear.bias.copy_(conv.bias)
 
 

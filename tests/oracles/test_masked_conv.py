@@ -7,7 +7,8 @@ from torch.autograd.functional import jacobian
 from torch.testing import assert_close
 
 from flowvae import InputError, registry
-from flowvae.nn import ConvMADE
+from flowvae.nn import MADE, ConvMADE, starting
+from flowvae.nn.normed import Normed, NormedConv
 from tests.laws.catalogue import generic
 
 EVENT = (2, 3, 4)
@@ -30,12 +31,14 @@ def sees(net: ConvMADE, event: tuple[int, ...]) -> Tensor:
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize(("depth", "residual"), [(1, False), (2, False), (2, True)])
 @pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("normed", [False, True])
 def test_an_output_sees_what_precedes_it_and_nothing_else(
-    channels: int, depth: int, residual: bool, kernel: int, reverse: bool
+    normed: bool, channels: int, depth: int, residual: bool, kernel: int, reverse: bool
 ) -> None:
     """Zeros exactly where the order says; all that a kernel reaches in one step is seen."""
     event = (channels, 3, 4)
-    net = generic(ConvMADE(event, width=12, depth=depth, kernel=kernel, reverse=reverse, residual=residual))
+    options = {"depth": depth, "kernel": kernel, "reverse": reverse, "residual": residual, "normed": normed}
+    net = generic(ConvMADE(event, width=12, **options))
     place = rank(event, reverse)
     precedes = place[None, :] < place[:, None]
     found = sees(net, event)
@@ -75,6 +78,41 @@ def test_the_log_determinant_is_that_of_the_jacobian(update: str) -> None:
     _, expected = torch.linalg.slogdet(jacobian(transform, x))
     assert_close(transform.call_and_ladj(x)[1], expected, rtol=1e-10, atol=1e-10)
     assert_close(transform.inv(transform(x)), x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_normed_kernels_start_from_data(reverse: bool) -> None:
+    """Mean 0 behind every layer, standard deviation 1, and 0.1 of the outputs, on the first batch that comes."""
+    net = ConvMADE(EVENT, 12, width=12, reverse=reverse, normed=True).double()
+    x, h = 3 + 5 * torch.randn(2000, 24, dtype=torch.float64), torch.randn(2000, 12, dtype=torch.float64)
+    found: dict[str, Tensor] = {}
+    for name, module in net.named_modules():
+        if isinstance(module, NormedConv):
+            module.register_forward_hook(lambda module, inputs, y, name=name: found.update({name: y}))
+    with starting(net):
+        net(x, h)
+    assert found.keys() == {"context", "hidden.0", "hidden.1", "out"}
+    for name, y in found.items():
+        spread, mean = torch.std_mean(y, (0, 2, 3), correction=0)
+        assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-9)
+        assert_close(spread, torch.full_like(spread, 0.1 if name == "out" else 1.0), rtol=1e-9, atol=0)
+
+
+def test_a_normed_net_is_the_plain_one_until_it_starts() -> None:
+    """With the weights of the plain net and their lengths as gains, over maps and over vectors."""
+    nets = {normed: ConvMADE(EVENT, 24, width=12, normed=normed).double() for normed in (False, True)}
+    vectors = {normed: MADE(9, 3, width=12, reverse=True, normed=normed).double() for normed in (False, True)}
+    for (plain, normed), context in (((nets[False], nets[True]), 24), ((vectors[False], vectors[True]), 3)):
+        with torch.no_grad():
+            for name, layer in normed.named_modules():
+                if isinstance(layer, Normed):
+                    theirs = plain.get_submodule(name)
+                    layer.direction.copy_(theirs.weight)
+                    layer.gain.copy_((theirs.weight * getattr(theirs, "mask", 1)).flatten(1).norm(dim=1))
+                    layer.bias.zero_() if theirs.bias is None else layer.bias.copy_(theirs.bias)
+        size = 24 if context == 24 else 9
+        x, h = torch.randn(2, 5, size, dtype=torch.float64), torch.randn(5, context, dtype=torch.float64)
+        assert_close(normed(x, h), plain(x, h), rtol=1e-9, atol=1e-9)
 
 
 def test_what_does_not_fit_is_refused() -> None:

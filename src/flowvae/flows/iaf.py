@@ -31,7 +31,8 @@ class IAF(Flow):
     faster for the number of points.
 
     An event (D,) gets a masked network, `MADE`; maps (C, H, W) get masked convolutions, `ConvMADE`, with ``kernel``
-    pixels a side, and are inverted by iteration. Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
+    pixels a side, and are inverted by iteration. ``normed`` networks have normalised weights that start from the first
+    batch of training. Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
 
     Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934.
 
@@ -58,6 +59,7 @@ class IAF(Flow):
         activation: Activation = "elu",
         reverse: bool = True,
         residual: bool = False,
+        normed: bool = False,
         kernel: Count = 3,
         inversion: Inversion = "auto",
         tolerance: NonNegativeFloat = 1e-6,
@@ -80,6 +82,7 @@ class IAF(Flow):
                 activation=activation,
                 reverse=reverse and t % 2 == 1,
                 residual=residual,
+                normed=normed,
             )
             for t in range(steps)
         )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowvae.nn.made import MADE, MaskedLinear
+from flowvae.nn.normed import NormedLinear
 from flowvae.nn.precision import in_full_precision, without_autocast
 
 BLOCK = 8
@@ -49,7 +50,7 @@ class Autoregression:
 
     def _layers(self, batch: torch.Size, empty: Tensor) -> list["_Layer"]:
         """The net's layers in the order of degrees, with features before the batch: products run along the batch."""
-        net, (first, *others) = self.net, cast(Iterable[MaskedLinear], self.net.hidden)
+        net, (first, *others) = self.net, cast(Iterable[MaskedLinear | NormedLinear], self.net.hidden)
         offset = first.bias if self.bound is None else first.bias + in_full_precision(self.bound)
         offset = offset.expand(*batch, -1).reshape(-1, offset.shape[-1]).T
         # the outputs of a coordinate side by side

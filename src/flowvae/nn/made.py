@@ -6,6 +6,7 @@ from torch.nn.functional import linear
 
 from flowvae.errors import InputError
 from flowvae.nn.mlp import ACTIVATIONS, Activation, merged
+from flowvae.nn.normed import NormedLinear
 
 
 class MaskedLinear(nn.Linear):
@@ -30,13 +31,14 @@ class MADE(nn.Module):
     order. A connection exists from degree a to a hidden degree b >= a and from a hidden degree a to an output degree
     b > a, so the Jacobian of every output is strictly triangular in the order. The reversal sits in the masks: no
     tensor is ever permuted. The context enters the first hidden layer; units of degree 0 see nothing but it. When
-    ``residual``, every later hidden layer adds to the one before it, whose units have the same degrees.
+    ``residual``, every later hidden layer adds to the one before it, whose units have the same degrees. ``normed``
+    weights are normalised, and can start from data: hidden layers with standard deviation 1, the outputs with 0.1.
 
     Shapes: x ``(*, D)``, h ``(*, context)`` with any batch that broadcasts against x's; every output ``(*, D)``.
 
     Reference: Germain, Gregor, Murray, Larochelle (2015), arXiv:1502.03509; context as in Kingma et al. (2016),
-    arXiv:1606.04934; residual layers as in Nash, Durkan (2019), arXiv:1904.05626. Raises `InputError` for residual
-    layers where there is but one.
+    arXiv:1606.04934; residual layers as in Nash, Durkan (2019), arXiv:1904.05626; normalisation by Salimans, Kingma
+    (2016), arXiv:1602.07868. Raises `InputError` for residual layers where there is but one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class MADE(nn.Module):
         activation: Activation = "elu",
         reverse: bool = False,
         residual: bool = False,
+        normed: bool = False,
     ):
         super().__init__()
         if residual and depth < 2:
@@ -64,14 +67,16 @@ class MADE(nn.Module):
         self.reverse = reverse
         self.waiting = torch.bincount(hidden, minlength=dim).tolist()
         """How many units of a hidden layer have degree 0, 1, ..., D - 1: see what the next coordinate may, no less."""
-        self.context = nn.Linear(context, width, bias=False) if context else None
-        self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks)
+        self.context: nn.Module | None = None
+        if context:
+            self.context = NormedLinear(context, width) if normed else nn.Linear(context, width, bias=False)
+        self.hidden = nn.ModuleList(_layer(mask, normed) for mask in masks)
         self.activation = ACTIVATIONS[activation]()
-        self.out = MaskedLinear((degrees[:, None] > hidden).repeat(outputs, 1))
+        self.out = _layer((degrees[:, None] > hidden).repeat(outputs, 1), normed, spread=0.1)
         self.residual = residual
         with torch.no_grad():
             # a flow begins close to the bare update, and stays there until a gradient says otherwise
-            self.out.weight.mul_(0.1)
+            (self.out.weight if isinstance(self.out, MaskedLinear) else self.out.gain).mul_(0.1)
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, ...]:
         return self.given(x, self.bind(h))
@@ -96,3 +101,7 @@ class MADE(nn.Module):
     def next_units(self, a: Tensor, units: Tensor) -> Tensor:
         """A later hidden layer, from its activations a and the units of the layer before."""
         return units + self.activation(a) if self.residual else self.activation(a)
+
+
+def _layer(mask: Tensor, normed: bool, spread: float = 1.0) -> MaskedLinear | NormedLinear:
+    return NormedLinear(mask.shape[1], mask.shape[0], spread, mask) if normed else MaskedLinear(mask)

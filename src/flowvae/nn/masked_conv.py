@@ -6,6 +6,7 @@ from torch.nn.functional import conv2d
 
 from flowvae.errors import InputError
 from flowvae.nn.mlp import ACTIVATIONS, Activation
+from flowvae.nn.normed import NormedConv
 
 
 class MaskedConv(nn.Conv2d):
@@ -28,7 +29,8 @@ class ConvMADE(nn.Module):
     The order is by rows, in a row by pixels, in a pixel by channels; ``reverse`` turns all three round, inside the
     masks. A kernel sees the pixels before its centre, and of the centre itself what degrees allow: channel c has degree
     c + 1, a hidden channel one of 0 to C, and a connection exists from degree a to a hidden degree b >= a, but to an
-    output degree b > a. The context enters the first hidden layer through an unmasked convolution.
+    output degree b > a. The context enters the first hidden layer through an unmasked convolution. ``normed`` kernels
+    are weight-normalised, and can start from data: hidden layers with standard deviation 1, the outputs with 0.1.
 
     Shapes: x ``(*, C H W)`` and h ``(*, K H W)``, maps as vectors, channel by channel, with any batch of h that
     broadcasts against x's; every output ``(*, C H W)``.
@@ -50,6 +52,7 @@ class ConvMADE(nn.Module):
         activation: Activation = "elu",
         reverse: bool = False,
         residual: bool = False,
+        normed: bool = False,
     ):
         super().__init__()
         channels, height, columns = event_shape
@@ -70,13 +73,16 @@ class ConvMADE(nn.Module):
         hidden = torch.arange(width) * (channels + 1) // width
         masks = [_mask(hidden[:, None] >= degrees, kernel, reverse)]
         masks += [_mask(hidden[:, None] >= hidden, kernel, reverse)] * (depth - 1)
-        self.context = nn.Conv2d(self.context_shape[0], width, 3, padding=1, bias=False) if context else None
-        self.hidden = nn.ModuleList(MaskedConv(mask) for mask in masks)
+        self.context: nn.Module | None = None
+        if context:
+            maps = self.context_shape[0]
+            self.context = NormedConv(maps, width) if normed else nn.Conv2d(maps, width, 3, padding=1, bias=False)
+        self.hidden = nn.ModuleList(_layer(mask, normed) for mask in masks)
         self.activation = ACTIVATIONS[activation]()
-        self.out = MaskedConv(_mask((degrees[:, None] > hidden).repeat(outputs, 1), kernel, reverse))
+        self.out = _layer(_mask((degrees[:, None] > hidden).repeat(outputs, 1), kernel, reverse), normed, spread=0.1)
         with torch.no_grad():
             # a flow begins close to the bare update, and stays there until a gradient says otherwise
-            self.out.weight.mul_(0.1)
+            (self.out.weight if isinstance(self.out, MaskedConv) else self.out.gain).mul_(0.1)
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, ...]:
         return self.given(x, self.bind(h))
@@ -102,6 +108,11 @@ class ConvMADE(nn.Module):
         maps = self.out(units)
         maps = maps.reshape(*a.shape[:-3], *maps.shape[1:])
         return tuple(part.flatten(-3) for part in maps.chunk(self.outputs, -3))
+
+
+def _layer(mask: Tensor, normed: bool, spread: float = 1.0) -> MaskedConv | NormedConv:
+    out, channels, kernel, _ = mask.shape
+    return NormedConv(channels, out, kernel, spread=spread, mask=mask) if normed else MaskedConv(mask)
 
 
 def _mask(centre: Tensor, kernel: int, reverse: bool) -> Tensor:
