@@ -11,6 +11,7 @@ import tomli_w
 from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.environment import environment
+from flowvae.engine.options import training_options
 from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
 from flowvae.model import PARTS, VAE
@@ -99,13 +100,28 @@ def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any
     shared["training"] = {name: value for name, value in config["training"].items() if name not in FREE}
     shared["data"] = {"digest": data.digest, "rows": len(data.train), "binarise": data.train.binarise}
     shared["weights"] = {name: list(p.shape) for name, p in model.named_parameters()}
-    flat: dict[str, Any] = {}
-    _flatten("", json.loads(json.dumps(without_none(shared))), flat)
-    return flat
+    return _flat(shared)
+
+
+def completed(saved: dict[str, Any]) -> dict[str, Any]:
+    """A fingerprint of an earlier version: the options that the library has gained since then are at their defaults."""
+    tables: dict[str, Any] = {}
+    for name, value in saved.items():
+        *path, last = name.split(".")
+        table = tables
+        for key in path:
+            table = table.setdefault(key, {})
+        table[last] = value
+    for kind in (*PARTS, "objective", "optimiser", "schedule"):
+        if kind in tables:
+            tables[kind] = registry.resolve(kind, tables[kind])
+    gained = training_options().model_dump(exclude={"seed", "phases", *FREE})
+    return _flat(tables | {"training": gained | tables["training"]})
 
 
 def require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     """`InputError` naming the first entry in which a continued run differs from its checkpoint."""
+    saved = completed(saved)
     for name in sorted(saved.keys() | now.keys()):
         if saved.get(name) != now.get(name):
             raise InputError(
@@ -128,6 +144,12 @@ def _write(path: Path, text: str) -> None:
         part.write_text(text)
 
     atomically(path, write)
+
+
+def _flat(tables: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    _flatten("", json.loads(json.dumps(without_none(tables))), found)
+    return found
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:
