@@ -84,6 +84,23 @@ def test_clipping_bounds_the_step_of_plain_descent(data, build):
     assert distance(clipped) < 1e-4 * distance(free)
 
 
+def test_the_journal_tells_the_largest_gradient_before_it_is_clipped(data, build):
+    """Between clips at half of it and at twice of it only the first changes anything."""
+    once = {"epochs": 1, "batch_size": len(data.train), "quiet": True}  # one step, and one line
+    (free,) = steepest(fit(build(), data, **once))
+    assert free > 0
+    assert steepest(fit(build(), data, clip=free / 2, **once)) == [free]
+    weights = [fit(build(), data, **once, clip=clip).model.state_dict() for clip in (None, 2 * free, free / 2)]
+    assert all(weights[1][name].equal(value) for name, value in weights[0].items())
+    steady = {"epochs": 3, "log_every": 10, "quiet": True}
+    lines = [steepest(fit(build(), data, **steady | {"log_every": every})) for every in (1, 10)]
+    assert lines[1] == [max(lines[0][i : i + 10]) for i in range(0, len(lines[0]), 10)]
+
+
+def steepest(fitted):
+    return [line["gradient_norm"] for line in fitted.history if line["kind"] == "train"]
+
+
 def test_patience_ends_the_run_early(data, build):
     fitted = fit(build(), data, epochs=50, patience=3, optimiser={"lr": 1e-12}, schedule="constant", quiet=True)
     bounds = validations(fitted)

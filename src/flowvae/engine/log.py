@@ -28,18 +28,20 @@ class Log:
         self.bar.note(message)
 
     def train(self) -> None:
-        """Means of the measures, over the steps since the last such line and over all processes."""
+        """Means of the measures, and the largest gradient, over all processes and the steps since the last such line."""
         state, watch = self.state, self.watch
         if not state.counted:
             return
         means = (reduced(self.fabric, state.sums, "mean") / state.counted).tolist()
         entries = dict(zip(MEASURES, means, strict=True)) | {"beta": state.beta, "lr": state.lr}
+        entries["gradient_norm"] = state.steepest.item()
         entries["seconds"] = round(watch.lap(training=True), 3)
         entries["samples_per_second"] = speed = round(watch.steps_per_second * self.batch, 1)
         epoch = state.epoch + (state.position > 0)
         self.journal.write("train", step=state.step, epoch=epoch, phase=state.phase, **entries)
         self.bar.train(entries["elbo"], speed)
         state.sums.zero_()
+        state.steepest.zero_()
         state.counted = 0
         watch.restart()
 

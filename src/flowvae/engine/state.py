@@ -45,6 +45,8 @@ class State:
     sums: Tensor = field(default_factory=lambda: torch.zeros(len(MEASURES)))
     """Sums of the measures since the last line of the journal, over ``counted`` steps."""
     counted: int = 0
+    steepest: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """The largest norm of a gradient in these steps, before clipping."""
     compiled: bool = False
     seconds: float = 0.0
     finished: bool = False
