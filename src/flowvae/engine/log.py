@@ -28,7 +28,7 @@ class Log:
         self.bar.note(message)
 
     def train(self) -> None:
-        """Means of the measures, and the largest gradient, over all processes and the steps since the last such line."""
+        """Means of the measures, and the largest gradient, of all processes and the steps since the last such line."""
         state, watch = self.state, self.watch
         if not state.counted:
             return
