@@ -182,7 +182,8 @@ def read_toml(source: str | Path, folder: str, what: str) -> Table:
         raise InputError(f"expected a {what} as a TOML file; got {str(source)!r}, which is no file: check the path")
     elif path.name not in packaged(folder):
         raise InputError(
-            f"expected a {what} by name or a TOML file; got {path.name!r}{nearest(path.name, packaged(folder))}"
+            f"expected a {what} by name or a TOML file; got {path.name!r}"
+            f"{nearest(path.name, packaged(folder), f'flowvae list {what}')}"
         )
     else:
         text = files("flowvae").joinpath(folder, f"{path.name}.toml").read_bytes()

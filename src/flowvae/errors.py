@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST, SHOWN = 12, 8
+"""Names that a message lists, and how many of them where there are more."""
+
 
 class InputError(ValueError):
     """Bad input: the message reads "expected X; got Y" and names the remedy. On the command line, exit code 2."""
@@ -15,16 +18,31 @@ def a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
-    """The tail of an error message about an unknown ``name``.
+def listed(options: Iterable[str], command: str = "") -> str:
+    """The ``options`` in words, sorted: as many as a sentence bears, and the ``command`` that prints them all.
+
+    >>> listed(["planar", "iaf"])
+    "'iaf', 'planar'"
+    >>> listed("abcdefghijklmn", "flowvae list flow")
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', ... (6 more: see 'flowvae list flow')"
+    """
+    names = sorted(options)
+    if len(names) <= MOST:
+        return ", ".join(map(repr, names))
+    see = f": see {command!r}" if command else ""
+    return ", ".join(map(repr, names[:SHOWN])) + f", ... ({len(names) - SHOWN} more{see})"
+
+
+def nearest(name: str, options: Iterable[str], command: str = "") -> str:
+    """The tail of an error message about an unknown ``name``; the ``command`` prints all ``options``.
 
     >>> nearest("iav", ["iaf", "planar"])
     "; did you mean 'iaf'?"
     >>> nearest("zzz", ["iaf", "planar"])
     "; expected one of 'iaf', 'planar'"
     """
-    options = sorted(options)
-    close = get_close_matches(name, options, n=1)
+    options = list(options)
+    close = get_close_matches(name, sorted(options), n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return "; expected one of " + ", ".join(map(repr, options)) if options else ""
+    return f"; expected one of {listed(options, command)}" if options else ""

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from flowvae.errors import InputError, a, nearest
+from flowvae.errors import InputError, a, listed, nearest
 
 Spec = str | dict[str, Any]
 """A component by name, with its options in a table: ``"iaf"`` or ``{"name": "iaf", "steps": 4}``."""
@@ -101,7 +101,7 @@ def component(kind: str, name: str) -> Callable[..., Any]:
     """The class or function registered as ``name``; `InputError` names the nearest one for a typo."""
     _discover(kind)
     if name not in _components[kind]:
-        raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, _components[kind])}")
+        raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, _components[kind], _listing(kind))}")
     return _components[kind][name]
 
 
@@ -137,7 +137,7 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
     table: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec or {})
     name = table.pop("name", default)
     if not isinstance(name, str):
-        known = ", ".join(map(repr, names(kind)))
+        known = listed(names(kind), _listing(kind))
         raise InputError(f"{path}: expected a name, one of {known}; got {name!r}: set {path}.name")
     try:
         target = component(kind, name)
@@ -213,6 +213,10 @@ def _discover(kind: str) -> None:
     package = importlib.import_module(package_name)
     for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
         importlib.import_module(f"{package_name}.{module.name}")
+
+
+def _listing(kind: str) -> str:
+    return f"flowvae list {kind}"
 
 
 def _identity(target: Callable[..., Any]) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """list, show and check."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,24 @@ def test_list_names_everything_there_is(command: Command) -> None:
         "recipe": recipes(),
         "study": studies(),
     }
+
+
+def test_one_kind_alone_is_listed(capsys: pytest.CaptureFixture[str], refused: Callable[..., str]) -> None:
+    assert main(["list", "flow"]) == 0
+    head, *lines, _, _ = capsys.readouterr().out.splitlines()
+    assert head == "flow"
+    assert [line.split()[0] for line in lines] == registry.names("flow")
+    assert "did you mean 'flow'?" in refused("list", "flows")
+
+
+def test_a_long_list_of_names_is_cut_and_says_where_it_goes_on(refused: Callable[..., str]) -> None:
+    sources = registry.names("data")
+    said = refused("show", "data/zzz")
+    assert f"{sources[7]!r}, ... ({len(sources) - 8} more: see 'flowvae list data')" in said
+    assert sources[-1] not in said
+    assert "more: see 'flowvae list data')" in refused("train", "digits", "--out", "run", "--data", "zzz")
+    assert "more: see 'flowvae list study')" in refused("study", "run", "zzz")
+    assert "more: see 'flowvae list')" in refused("show", "qqqqqqq")
 
 
 def test_show_prints_documentation_and_options(command: Command) -> None:

@@ -62,7 +62,7 @@ def test_digits_are_binarised_unless_told_otherwise() -> None:
     ("spec", "options", "message"),
     [
         ("digit", {}, "expected a data set or the path of a file; got 'digit'; did you mean 'digits'?"),
-        ("zzz", {}, "got 'zzz'; expected one of .*'digits', 'file', 'folder', "),
+        ("zzz", {}, "got 'zzz'; expected one of .*'digits', .*more: see 'flowvae list data'"),
         ("no/such/place", {}, "expected a file or a folder; got 'no/such/place', which does not exist"),
         ("my.npz", {}, "expected a file or a folder; got 'my.npz', which does not exist: check the path"),
         ("digits", {"binarize": "none"}, "data.binarize: .*did you mean 'binarise'?"),

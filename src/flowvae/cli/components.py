@@ -19,18 +19,20 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def list_components(plugin: Plugins = None) -> None:
+def list_components(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One kind alone, as 'flow' or 'recipe'.")] = None,
+    plugin: Plugins = None,
+) -> None:
     """Print all components, recipes and studies, with a line on each."""
-    from flowvae import registry
-
-    kinds = {kind: {name: _about(kind, name) for name in registry.names(kind)} for kind in registry.PACKAGES}
-    known = {**kinds, **{kind: {name: _about(kind, name) for name in _file_names(kind)} for kind in FILES}}
+    known = _known()
+    if kind and kind not in known:
+        raise InputError(f"expected a kind of component; got {kind!r}{nearest(kind, known)}")
     width = max(len(name) for names in known.values() for name in names)
-    for kind, names in known.items():
-        if names:
-            typer.echo(kind)
-            for name, line in names.items():
-                typer.echo(f"  {name:{width}}  {line}")
+    for each in [kind] if kind else known:
+        if known[each]:
+            typer.echo(each)
+            for name in known[each]:
+                typer.echo(f"  {name:{width}}  {_about(each, name)}")
     typer.echo("\n'flowvae show NAME' prints the documentation and options of one, or a recipe to start from.")
 
 
@@ -74,31 +76,31 @@ def check(
 
 def _found(component: str) -> tuple[str, str]:
     """The kind and the name that ``component`` stands for."""
-    from flowvae import registry
-
-    known = {kind: registry.names(kind) for kind in registry.PACKAGES} | {kind: _file_names(kind) for kind in FILES}
+    known = _known()
     kind, _, name = component.rpartition("/")
     if kind:
         if kind not in known:
             raise InputError(f"expected a kind of component; got {kind!r}{nearest(kind, known)}")
         if name not in known[kind]:
-            raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, known[kind])}")
+            raise InputError(f"expected {a(kind)}; got {name!r}{nearest(name, known[kind], f'flowvae list {kind}')}")
         return kind, name
     kinds = [kind for kind, names in known.items() if name in names]
     if not kinds:
         everything = {name for names in known.values() for name in names}
-        raise InputError(f"expected the name of a component; got {name!r}{nearest(name, everything)}")
+        raise InputError(f"expected the name of a component; got {name!r}{nearest(name, everything, 'flowvae list')}")
     if len(kinds) > 1:
         choices = " or ".join(f"'flowvae show {kind}/{name}'" for kind in kinds)
         raise InputError(f"expected one component; got {name!r}, of which there are {len(kinds)}: use {choices}")
     return kinds[0], name
 
 
-def _file_names(kind: str) -> list[str]:
+def _known() -> dict[str, list[str]]:
+    """The names of each kind of component, and of recipes and studies."""
+    from flowvae import registry
     from flowvae.config import recipes
     from flowvae.study import studies
 
-    return recipes() if kind == "recipe" else studies()
+    return {kind: registry.names(kind) for kind in registry.PACKAGES} | {"recipe": recipes(), "study": studies()}
 
 
 def _about(kind: str, name: str) -> str:

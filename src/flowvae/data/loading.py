@@ -48,4 +48,6 @@ def _source(path: str) -> str:
     if place.suffix or len(place.parts) > 1:
         raise InputError(f"expected a file or a folder; got {path!r}, which does not exist: check the path")
     known = registry.names("data")
-    raise InputError(f"expected a data set or the path of a file; got {path!r}{nearest(path, known)}")
+    raise InputError(
+        f"expected a data set or the path of a file; got {path!r}{nearest(path, known, 'flowvae list data')}"
+    )
