@@ -47,5 +47,8 @@ def test_the_command_prints_what_was_measured(capsys: pytest.CaptureFixture[str]
     assert main(["bench", "digits", "--steps", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["samples_per_second"] > 0
-    assert main(["bench", "digits", "--steps", "1", "--set", "training.batch_size=16"]) == 0
-    assert "in batches of 16" in capsys.readouterr().out
+    assert found["steps"] == 1
+    assert main(["bench", "digits", "--steps", "2", "--set", "training.batch_size=16"]) == 0
+    said = capsys.readouterr().out
+    assert "in batches of 16" in said
+    assert "medians of 2 steps" in said

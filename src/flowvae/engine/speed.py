@@ -38,6 +38,8 @@ class Speed:
     precision: str
     compiled: bool
     batch: int
+    steps: int
+    """Steps and passes that were timed, after a few that do not count."""
     samples_per_second: float
     """Data trained on a second: forward, backward and optimiser."""
     flops_per_datum: int
@@ -55,6 +57,7 @@ class Speed:
     def __str__(self) -> str:
         lines = {
             "device": f"{self.device}, {self.precision}, {'compiled' if self.compiled else 'not compiled'}",
+            "timed": f"medians of {self.steps} steps, after {WARM} that do not count",
             "training": f"{self.samples_per_second:.0f} data a second, in batches of {self.batch}",
             "work": f"{self.flops_per_datum / 1e6:.1f} MFLOP a datum",
             "of the peak": f"{self.fraction_of_peak:.1%} of {self.peak_flops / 1e9:.0f} GFLOP/s",
@@ -137,6 +140,7 @@ def bench(
         precision=training.precision,
         compiled=compiled,
         batch=batch,
+        steps=steps,
         samples_per_second=batch / seconds,
         flops_per_datum=flops // batch,
         peak_flops=peak,
