@@ -12,10 +12,7 @@ import torch
 from flowvae import registry
 from flowvae.config import Config, EvaluationOptions
 from flowvae.data import Data, Split, load_data, require_support, resolve_data
-from flowvae.data.assemble import assemble
-from flowvae.data.parts import SPLITS, Part, find_missing
-from flowvae.data.readers import read
-from flowvae.data.tokens import read_sequences
+from flowvae.data.rows import load_rows
 from flowvae.engine import Fitted, fit, load, read_journal
 from flowvae.engine.folder import Resume
 from flowvae.engine.speed import Speed
@@ -134,24 +131,6 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
         )
     check_support(run.config, found)
     return found
-
-
-def load_rows(table: dict[str, Any], schema: Schema | None = None) -> Data:
-    """A file whose every split holds all rows in order, if it comes without splits; else as `load_data`.
-
-    With a schema, the file is a text, and its lines are sequences of that schema.
-    """
-    if schema is not None:
-        whole = Part(read_sequences(table["path"], schema, table.get("column", "")))
-        return assemble(Path(table["path"]).name, dict.fromkeys(SPLITS, whole), schema=schema)
-    parts = read(table["path"])
-    if len(parts) > 1:
-        return load_data(table)
-    (whole,) = parts.values()
-    if missing := find_missing(parts)[1]:
-        raise InputError(f"expected finite numbers in {table['path']}; got {missing} that are not: see 'flowvae check'")
-    settings = {key: table[key] for key in ("scale", "binarise", "seed")}
-    return assemble(Path(table["path"]).name, dict.fromkeys(SPLITS, whole), **settings)
 
 
 def evaluate_rows(

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Binarise, Data
-from flowvae.data.parts import find_missing, partition
+from flowvae.data.parts import Parts, find_missing, partition
 from flowvae.data.readers import read
 from flowvae.errors import InputError
 from flowvae.registry import NonNegative, Positive, register
@@ -76,6 +76,12 @@ def _own(
 ) -> Data:
     if not path:
         raise InputError("expected the path of a file or a folder; got none: set data.path")
+    parts = partition(read_finite(path, size), validation=validation, test=test, seed=seed)
+    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip)
+
+
+def read_finite(path: str, size: int = 0) -> Parts:
+    """The parts of a file or a folder, as `read` has them; `InputError` where a value is missing or not finite."""
     parts = read(path, size)
     rows, count, first = find_missing(parts)
     if count:
@@ -83,5 +89,4 @@ def _own(
             f"expected finite numbers in {path}; got {count} that are NaN, infinite or beyond float32 in "
             f"{rows} rows, the first in {first} (rows count from 0): fill them in, or leave these rows out"
         )
-    parts = partition(parts, validation=validation, test=test, seed=seed)
-    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip)
+    return parts
