@@ -2,6 +2,7 @@
 
 import json
 import math
+from inspect import signature
 from itertools import pairwise
 
 import numpy as np
@@ -108,6 +109,10 @@ def test_the_seed_decides(build, split):
     torch.manual_seed(77)
     assert (score(model, data, samples=20, seed=1) == one).all()
     assert (score(model, data, samples=20, seed=2) != one).all()
+
+
+def test_score_takes_what_evaluate_takes():
+    assert signature(score).parameters == signature(evaluate).parameters
 
 
 def test_bits_are_drawn_by_the_seed(build, split):
