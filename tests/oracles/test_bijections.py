@@ -242,6 +242,14 @@ def test_maf_is_a_chain_of_conditional_normals() -> None:
     assert_close(FlowDistribution(base, flow(h)).log_prob(y), expected, rtol=1e-10, atol=1e-10)
 
 
+def test_a_masked_autoregressive_flow_has_the_options_of_its_inverse() -> None:
+    """All but the gate, which it has no use for; their defaults too, but for the update."""
+    theirs, own = ({option.name: option for option in registry.options("flow", name)} for name in ("iaf", "maf"))
+    del theirs["gate_bias"]
+    assert own.keys() == theirs.keys()
+    assert [name for name in own if own[name] != theirs[name]] == ["update"]
+
+
 @pytest.mark.parametrize("name", ["maf", "iaf"])
 def test_passes_are_what_the_cost_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """T passes of the networks in the fast direction, of which there is no inversion."""
