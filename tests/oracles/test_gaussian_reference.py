@@ -7,7 +7,7 @@ import torch
 
 from flowvae import InputError, build_model, load_data
 from flowvae.data import Split
-from flowvae.measures.gaussian_reference import gaussian_bits, gaussian_reference
+from flowvae.measures.gaussian_reference import SHRINKAGE, gaussian_bits, gaussian_reference
 
 
 def test_it_is_the_expected_code_length_of_bytes_with_uniform_noise() -> None:
@@ -22,14 +22,31 @@ def test_it_is_the_expected_code_length_of_bytes_with_uniform_noise() -> None:
         grid = (torch.arange(40, dtype=torch.float64) + 0.5) / 40
         u = torch.cartesian_prod(*[grid] * size).reshape(-1, 1, size)
         expected = -p.log_prob(values.double() + u).mean() / (size * math.log(2))
-        found = gaussian_bits(Split(values, scale=16.0), Split(values, scale=16.0))
+        found = gaussian_bits(*[Split(values, scale=16.0)] * 3)
         assert found == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_independent_uniform_bytes_cost_about_eight_bits() -> None:
     values = torch.randint(0, 256, (20_000, 2), dtype=torch.uint8)
     gap = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the Gaussian over the uniform density with its variance
-    assert gaussian_bits(Split(values, 255.0), Split(values, 255.0)) == pytest.approx(8 + gap, abs=0.01)
+    assert gaussian_bits(*[Split(values, 255.0)] * 3) == pytest.approx(8 + gap, abs=0.01)
+
+
+def test_few_data_get_the_covariance_that_suits_the_validation_data_best() -> None:
+    """30 data of 20 dimensions: against normal densities with every shrunk covariance, averaged over u exactly."""
+    mixing = torch.randn(20, 20)
+    parts = [(20 + (torch.randn(n, 20) @ mixing)).clamp(0, 255).to(torch.uint8) for n in (30, 200, 300)]
+    train, validation, test = (part.double() for part in parts)
+    covariance = torch.cov(train.mT, correction=0) + torch.eye(20) / 12
+    found = []
+    for a in SHRINKAGE:
+        sigma = (1 - a) * covariance + a * covariance.trace() / 20 * torch.eye(20)
+        p = torch.distributions.MultivariateNormal(train.mean(0), sigma)
+        share = sigma.inverse().trace() / 24  # of the noise in the expected square
+        found.append([((share - p.log_prob(part)).mean() / (20 * math.log(2))).item() for part in (validation, test)])
+    best = min(found)[1]
+    assert best < found[0][1] - 0.5
+    assert gaussian_bits(*(Split(part, 255.0) for part in parts)) == pytest.approx(best, abs=1e-9)
 
 
 def test_bits_have_no_reference() -> None:
