@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from flowvae.engine import compiling, fit, loop
+from flowvae.engine.options import training_options
 from flowvae.errors import InputError
 from flowvae.model import build_model
 
@@ -22,6 +23,18 @@ def test_a_compiled_run_follows_the_eager_one_draw_by_draw(data):
     eager, expected = run(compile="off", epochs=3)
     assert losses == pytest.approx(expected, rel=1e-4)
     assert compiled.best_elbo == pytest.approx(eager.best_elbo, abs=1e-3)
+
+
+def test_graphs_are_replayed_on_a_cuda_device_in_a_single_process():
+    def graphs(device, processes, **options):
+        options = compiling.compile_options(training_options(**options), torch.device(device), processes)
+        assert options["fallback_random"]
+        return "triton.cudagraphs" in options
+
+    assert graphs("cuda", 1)
+    assert not graphs("cpu", 1)
+    assert not graphs("cuda", 2)
+    assert not graphs("cuda", 1, cuda_graphs=False)
 
 
 def test_auto_compiles_long_runs_of_large_nets_only():

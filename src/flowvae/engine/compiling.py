@@ -47,10 +47,22 @@ def require_compiler(training: Training, device: torch.device) -> None:
         raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use --set training.compile=off")
 
 
-def compile_step(step: nn.Module) -> None:
+def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, bool]:
+    """How the step is compiled.
+
+    On a CUDA device, in a single process, its kernels are recorded once and replayed as graphs, forward and backward,
+    unless ``training.cuda_graphs`` is off: small kernels then do not wait for Python. What a replay asks for holds in
+    the loop: one shape of batch, parameters and buffers that stay where they are and change in place, gradients dropped
+    before the next step, random numbers from torch's own generator, and no result kept beyond its step.
+    """
+    graphs = training.cuda_graphs and device.type == "cuda" and processes == 1
+    return OPTIONS | ({"triton.cudagraphs": True} if graphs else {})
+
+
+def compile_step(step: nn.Module, options: dict[str, bool]) -> None:
     """Compile ``step`` in place, for one shape of batch."""
     torch._dynamo.reset()  # the cache has room for few graphs of one code: earlier runs of this process are over
-    step.compile(dynamic=False, options=OPTIONS)
+    step.compile(dynamic=False, options=options)
 
 
 def wanted(training: Training, model: nn.Module, steps: int, data_per_step: int) -> bool:

@@ -48,6 +48,18 @@ def launch(training: Training) -> "Fabric":
     return fabric
 
 
+def wants_channels_last(training: Training, device: torch.device) -> bool:
+    """What ``training.channels_last`` comes to on a device."""
+    return training.channels_last == "on" or (training.channels_last == "auto" and device.type == "cuda")
+
+
+def place(model: nn.Module, device: torch.device, training: Training) -> None:
+    """Move ``model`` to the device, kernels laid out channels last where ``training`` wants it: maps follow them."""
+    model.to(device)
+    if wants_channels_last(training, device):
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+
+
 def _part() -> None:
     """Leave the process group at exit: its threads, cut off by the end of the process, would abort it."""
     if torch.distributed.is_initialized():

@@ -13,14 +13,14 @@ from torch import Tensor
 from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.checkpoints import Checkpoints, Parts, go_back, go_on
-from flowvae.engine.compiling import NO_COMPILER, can_compile, require_compiler, wanted
+from flowvae.engine.compiling import NO_COMPILER, can_compile, compile_options, require_compiler, wanted
 from flowvae.engine.ema import Average, averaged
 from flowvae.engine.folder import Folder, Resume, fingerprint
 from flowvae.engine.freezing import reset, settle
 from flowvae.engine.generators import rng_state, set_rng_state
 from flowvae.engine.interrupt import Interrupted, Stop, asked_to_stop
 from flowvae.engine.journal import Journal
-from flowvae.engine.launch import align, reduced, require_shares, share
+from flowvae.engine.launch import align, place, reduced, require_shares, share
 from flowvae.engine.log import Log
 from flowvae.engine.nonfinite import TrainingError, diagnose, dump
 from flowvae.engine.optim import gradient_norm
@@ -62,7 +62,8 @@ class Loop:
         self.batch = min(training.batch_size, len(self.train))
         self.steps = len(self.train) // self.batch  # the last, incomplete batch is left out
         require_shares(fabric, self.batch)
-        model.to(fabric.device).train()
+        place(model, fabric.device, training)
+        model.train()
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self.stage_of = partial(Stage, model, config=config, trainable=trainable, steps_per_epoch=self.steps)
         self.beta = torch.ones((), device=fabric.device)
@@ -145,7 +146,8 @@ class Loop:
         if not checkpoint:
             self.turn(phase)
         self.stage = self.stage_of(phase)
-        self.stage.prepare(self.fabric, state.compiled, before)
+        options = compile_options(self.training, self.fabric.device, self.fabric.world_size)
+        self.stage.prepare(self.fabric, options if state.compiled else None, before)
         if checkpoint:
             go_on(checkpoint, self.stage, self.average, self.fabric.device)
         else:

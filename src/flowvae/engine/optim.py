@@ -1,6 +1,7 @@
 """Optimisers: torch's own, in one fused kernel where torch has one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,19 @@ def carry_over(old: Optimizer, new: Optimizer) -> None:
         for parameter in group["params"]:
             if type(old) is type(new) and parameter in old.state:
                 new.state[parameter] = old.state[parameter]
+
+
+@torch.no_grad()
+def load_moments(optimiser: Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a state dict, its moments laid out in memory as their parameters are.
+
+    A fused kernel reads memory in order, and takes another layout without a word for other numbers.
+    """
+    optimiser.load_state_dict(state)
+    for parameter, moments in optimiser.state.items():
+        for name, moment in moments.items():
+            if moment.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(moment)
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> float:

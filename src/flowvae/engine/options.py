@@ -48,6 +48,11 @@ class Training(BaseModel):
     precision: Literal["fp32", "bf16-mixed"] = "fp32"
     compile: Literal["auto", "on", "off"] = "auto"
     """``auto`` compiles the step when the run is long enough to win the compilation back (`worth_compiling`)."""
+    cuda_graphs: bool = True
+    """On a CUDA device, in a single process, the compiled step is replayed as graphs (`compile_options`)."""
+    channels_last: Literal["auto", "on", "off"] = "auto"
+    """Whether convolutions keep the channels of a pixel side by side, as tensor cores take them: ``auto`` on a CUDA
+    device. A matter of memory alone, up to rounding."""
     clip: Positive | None = None
     """Largest global norm of the gradient."""
     ema: Decay | None = None

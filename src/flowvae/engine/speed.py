@@ -12,10 +12,10 @@ from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae.data import Data
-from flowvae.engine.compiling import require_compiler
+from flowvae.engine.compiling import compile_options, require_compiler
 from flowvae.engine.fit import require_fit, run_config
 from flowvae.engine.generators import aside
-from flowvae.engine.launch import launch
+from flowvae.engine.launch import launch, place
 from flowvae.engine.options import training_options
 from flowvae.engine.stage import Stage
 from flowvae.errors import InputError
@@ -102,14 +102,16 @@ def bench(
         with aside(device):
             torch.manual_seed(training.seed)
             train = data.train.to(device)
-            model.to(device).train()
+            place(model, device, training)
+            model.train()
             batch = min(training.batch_size, len(train))
             rows = torch.randint(len(train), (batch,), device=device)
             with starting(model):
                 model(train.batch(rows))
             named = {name for name, _ in model.named_parameters()}
             stage = Stage(model, training.plan[0], config, named, max(1, len(train) // batch))
-            stage.prepare(fabric, compiled, None)
+            options = compile_options(training, device, fabric.world_size)
+            stage.prepare(fabric, options if compiled else None, None)
             beta = torch.ones((), device=device)
 
             def step() -> None:

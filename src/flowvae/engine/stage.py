@@ -7,7 +7,7 @@ from torch import Tensor
 from flowvae import registry
 from flowvae.engine.compiling import compile_step
 from flowvae.engine.freezing import freeze, parameters_of
-from flowvae.engine.optim import carry_over, set_rate
+from flowvae.engine.optim import carry_over, load_moments, set_rate
 from flowvae.engine.options import Phase, overlaid
 from flowvae.engine.step import Step, sliced_noise
 from flowvae.model import VAE
@@ -33,13 +33,13 @@ class Stage:
         self.steps_per_epoch, self.steps = steps_per_epoch, steps_per_epoch * phase.epochs
         self.plain = Step(model, self.objective)
 
-    def prepare(self, fabric: "Fabric", compiled: bool, before: "Stage | None") -> None:
-        """Wrap (and compile) the step, and take over the moments of the stage ``before``."""
+    def prepare(self, fabric: "Fabric", compiled: dict[str, bool] | None, before: "Stage | None") -> None:
+        """Wrap the step (compiled, with options, where ``compiled``), and take over the moments of ``before``."""
         world = fabric.world_size
         noise = sliced_noise(fabric.global_rank, world, fabric.device) if world > 1 else None
         step = Step(self.plain.model, self.objective, noise)
-        if compiled:
-            compile_step(step)
+        if compiled is not None:
+            compile_step(step, compiled)
         self.forward = fabric.setup(step)
         if before:
             carry_over(before.optimiser, self.optimiser)
@@ -70,7 +70,7 @@ class Stage:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_moments(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
 
     def __call__(self, x: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
