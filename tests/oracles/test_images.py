@@ -7,6 +7,7 @@ from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
 from flowvae import InputError, build_model, registry
+from flowvae.nn import starting
 from flowvae.nn.normed import Normed, NormedConv, NormedLinear, NormedTranspose
 from flowvae.nn.residual import double, half, halved
 
@@ -67,6 +68,19 @@ def test_a_size_that_is_halved_is_found_again(size: tuple[int, int], nearest: bo
     small = half(3, 4)(x)
     assert small.shape == (2, 4, *halved(size))
     assert double(4, 3, size, nearest)(small).shape == x.shape
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+def test_parameters_of_a_likelihood_start_near_where_they_are_centred(nearest: bool) -> None:
+    """Two parts that vary by 0.1 about a mean of 0, beside the mean of phi: pixels of 256 levels are far from 1 apart."""
+    decoder = registry.build("decoder", {"name": "resnet", "channels": 4, "nearest": nearest}, (5,), (3, 8, 8))
+    phi = torch.rand(3, 8, 8)
+    decoder.centre(phi)
+    with starting(decoder):
+        y = decoder(torch.randn(200, 5)) - phi.mean((1, 2), keepdim=True)
+    spread, mean = torch.std_mean(y, (0, 2, 3))
+    assert_close(mean, torch.zeros(3), rtol=0, atol=1e-5)
+    assert ((0.05 < spread) & (spread < 0.2)).all()
 
 
 def test_repeated_pixels_are_the_nearest() -> None:

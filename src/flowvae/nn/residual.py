@@ -49,15 +49,18 @@ def half(channels: int, out: int) -> Residual:
     return Residual(NormedConv(channels, out, stride=2), NormedConv(out, out), NormedConv(channels, out, 1, stride=2))
 
 
-def double(channels: int, out: int, size: tuple[int, int], nearest: bool = False) -> Residual:
-    """A block to maps of ``size``, which halves to that of its input: by transposed convolutions, or by repetition."""
+def double(channels: int, out: int, size: tuple[int, int], nearest: bool = False, spread: float = 1.0) -> Residual:
+    """A block to maps of ``size``, which halves to that of its input: by transposed convolutions, or by repetition.
 
-    def grown(kernel: int) -> nn.Module:
+    ``spread`` is the standard deviation with which shortcut and residual start from data.
+    """
+
+    def grown(kernel: int, spread: float = 1.0) -> nn.Module:
         if nearest:
-            return nn.Sequential(nn.Upsample(size, mode="nearest"), NormedConv(channels, out, kernel))
-        return NormedTranspose(channels, out, size, kernel)
+            return nn.Sequential(nn.Upsample(size, mode="nearest"), NormedConv(channels, out, kernel, spread=spread))
+        return NormedTranspose(channels, out, size, kernel, spread)
 
-    return Residual(grown(3), NormedConv(out, out), grown(1))
+    return Residual(grown(3), NormedConv(out, out, spread=spread), grown(1, spread))
 
 
 def halved(size: tuple[int, int]) -> tuple[int, int]:
