@@ -18,7 +18,8 @@ class ResNetDecoder(nn.Module):
     The mirror of the encoder `resnet`: ``features`` units, maps of an eighth of the size (rounded up), three residual
     blocks that double it, a block that keeps it behind the first two. Sizes grow by transposed convolutions, or by
     repeating pixels where ``nearest``. ELU and weight normalisation throughout; both parts of the last block start
-    from data with standard deviation 0.1, so that phi begins near where it is centred. Raises `InputError` for another shape.
+    from data with standard deviation 0.1, so that phi begins near where it is centred. Raises `InputError` for another
+    shape.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934, the model of binary images, with 16 channels and 450 features.
     """
