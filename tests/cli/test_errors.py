@@ -52,6 +52,11 @@ Refused = Callable[..., str]
             "expected a row of the study 'digits-demo'; got 'ifa'; did you mean 'iaf'?",
         ),
         ("study run digits-demo --seeds 0,x", "expected seeds as 0,1,2; got 'x'"),
+        (
+            "study run digits-demo --seeds 0 --jobs 1 --seeds 1",
+            "expected --seeds once; got it again: give it one value",
+        ),
+        ("train digits --out x --out=y", "expected --out once; got it again"),
         ("study run digits-demo --jobs 0", "--jobs: expected greater than or equal to 1"),
         ("study table mnist-mlp", "make them with 'flowvae study run mnist-mlp'"),
         ("study table mnist-mlp --format pdf", "--format: 'pdf' is not one of 'text', 'markdown', 'html', 'json'"),

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flowvae.cli import bench, components, demo, runs, sequences, structure, studies, train
-from flowvae.cli.usage import UsageError, sentence
+from flowvae.cli.usage import UsageError, require_once, sentence
 from flowvae.errors import InputError
 
 app = typer.Typer(
@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     before = signal.signal(signal.SIGTERM, _terminate)
     command = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with command.make_context("flowvae", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        require_once(command, arguments)
+        with command.make_context("flowvae", arguments) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as finished:

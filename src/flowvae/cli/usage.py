@@ -1,14 +1,31 @@
 """A wrong option, command or argument, told in one sentence with the nearest right one."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from flowvae.errors import nearest
+from flowvae.errors import InputError, nearest
 
 # Typer's own copy of click, or click itself in older releases: the class is theirs, whichever it is.
 UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def require_once(command: Any, arguments: Sequence[str]) -> None:
+    """Refuse an option of one value that is given twice: the parser would take the last and say nothing."""
+    given: set[str] = set()
+    for argument in arguments:
+        if argument == "--":
+            return
+        if argument in getattr(command, "commands", {}):
+            command = command.commands[argument]
+        name = argument.partition("=")[0]
+        for option in (parameter for parameter in command.params if parameter.param_type_name == "option"):
+            if name in option.opts and not option.multiple and not option.is_flag:
+                if option.name in given:
+                    raise InputError(f"expected {name} once; got it again: give it one value")
+                given.add(option.name)
 
 
 def sentence(error: Exception) -> str:
