@@ -101,6 +101,17 @@ def steepest(fitted):
     return [line["gradient_norm"] for line in fitted.history if line["kind"] == "train"]
 
 
+@pytest.mark.parametrize("change", ["width = 31", "depth = 5"])
+def test_weights_of_another_model_are_refused(data, build, tmp_path, change):
+    """A recipe changed by hand, as another version may: whether a tensor's shape or its name differs."""
+    fit(build(), data, epochs=1, run=tmp_path / "run", quiet=True)
+    config = tmp_path / "run" / "config.toml"
+    key = change.split(" = ")[0]
+    config.write_text(re.sub(rf"\b{key} = \d+", change, config.read_text(), count=1))
+    with pytest.raises(InputError, match=r"weights of the model that the recipe describes; got others in .*best"):
+        load(tmp_path / "run")
+
+
 def test_patience_ends_the_run_early(data, build):
     fitted = fit(build(), data, epochs=50, patience=3, optimiser={"lr": 1e-12}, schedule="constant", quiet=True)
     bounds = validations(fitted)

@@ -11,7 +11,7 @@ from flowvae.engine.generators import rng_state, set_rng_state
 from flowvae.engine.journal import Journal
 from flowvae.engine.stage import Stage
 from flowvae.engine.state import State, load_checkpoint, save_checkpoint
-from flowvae.engine.weights import save_weights
+from flowvae.engine.weights import restore, save_weights
 from flowvae.model import VAE
 
 Parts = dict[str, Any]
@@ -60,7 +60,7 @@ def go_back(folder: Folder, fingerprint: dict[str, Any], model: VAE) -> tuple[St
     """Where the run in ``folder`` stood, with the model's weights of then; `InputError` where it was another run."""
     state, parts = load_checkpoint(folder.checkpoint)
     require_same(parts["fingerprint"], fingerprint, folder.path)
-    model.load_state_dict(parts["model"])
+    restore(model, parts["model"], folder.checkpoint)
     return state, parts
 
 

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from flowvae.engine.folder import Folder
-from flowvae.engine.weights import load_weights
+from flowvae.engine.weights import load_weights, restore
 from flowvae.errors import InputError
 from flowvae.model import PARTS, VAE, build_model
 from flowvae.schema import Schema
@@ -32,5 +32,5 @@ def load(run: str | Path, which: str = "best") -> VAE:
     data = json.loads(folder.environment.read_text())["data"]
     shape = Schema.of_table(data["schema"]) if "schema" in data else tuple(data["event_shape"])
     model = build_model(spec, shape)
-    model.load_state_dict(weights)
+    restore(model, weights, folder.weights(which))
     return model.eval()

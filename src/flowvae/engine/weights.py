@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowvae.errors import InputError
 
@@ -46,6 +46,19 @@ def load_weights(path: Path) -> dict[str, Any]:
         raise InputError(f"expected a safetensors file; got {str(path)!r} ({error}): train again") from None
 
 
+def restore(model: nn.Module, state: dict[str, Any], path: Path) -> None:
+    """Give ``model`` the weights in ``path``; `InputError` where they are those of another one."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError:
+        own = model.state_dict()
+        other = own.keys() ^ state.keys() or {name for name in own if _shape(own[name]) != _shape(state[name])}
+        raise InputError(
+            f"expected weights of the model that the recipe describes; got others in {str(path)!r} "
+            f"({min(other)!r}, for one): use the recipe and the version of flowvae that they were trained with"
+        ) from None
+
+
 def copied(state: dict[str, Any]) -> dict[str, Any]:
     """A state dict of its own memory."""
     return {name: value.detach().clone() if _is_tensor(value) else value for name, value in state.items()}
@@ -53,3 +66,7 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
+
+
+def _shape(value: Any) -> Any:
+    return value.shape if _is_tensor(value) else None
