@@ -1,7 +1,9 @@
 """Whole numbers spread by uniform noise."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,6 +41,18 @@ def test_a_density_of_spread_levels_has_bits() -> None:
         for parameter in model.parameters():
             parameter.zero_()  # logits 0 everywhere, and q = p
     assert evaluate(model, spread.test.take(30), samples=3).bits_per_dim == pytest.approx(math.log2(17), abs=1e-5)
+
+
+def test_whole_numbers_of_ones_own_are_spread_too(tmp_path: Path) -> None:
+    values = np.arange(256, dtype=np.uint8).repeat(2).reshape(128, 4)
+    np.save(tmp_path / "own.npy", values)
+    spread = load_data(tmp_path / "own.npy", scale=255.0, dequantise=True)
+    for split in spread.splits.values():
+        assert split.cells == 256
+        x = split.batch(torch.arange(len(split)))
+        assert torch.equal((256 * x).floor(), split.values.float())
+    with pytest.raises(InputError, match=r"expected whole numbers to spread by noise; got real values"):
+        load_data(tmp_path / "own.npy", dequantise=True)
 
 
 def test_what_is_no_whole_number_is_not_spread() -> None:

@@ -36,6 +36,7 @@ def test_the_spec_is_full_and_loads_the_same_again(path: Path) -> None:
         "binarise": "none",
         "seed": 3,
         "validation": 0.1,
+        "dequantise": False,
         "test": 0.1,
     }
     assert load_data(data.spec).digest == data.digest

@@ -25,6 +25,7 @@ def file(
     seed: NonNegative = 0,
     validation: Share = 0.1,
     test: Share = 0.1,
+    dequantise: bool = False,
 ) -> Data:
     """A file of rows, x = values / scale: .npz, .npy or .csv.
 
@@ -32,12 +33,13 @@ def file(
     there are labels, or one array ``x`` with ``labels``; a .npy holds one array (N, *event); a .csv has a
     column for each number. Splits that the file lacks are cut from its training rows at random by ``seed``,
     ``validation`` and ``test`` being their fractions. Images (N, H, W) and (N, H, W, 3) become (N, 1, H, W)
-    and (N, 3, H, W).
+    and (N, 3, H, W). ``dequantise`` spreads whole numbers 0 to scale: x = (values + u) / (scale + 1) with
+    uniform noise u, afresh in every batch.
 
     Raises `InputError` for a file that cannot be read, text or missing values among the numbers, too few
     rows, and values outside [0, 1] that are to become bits.
     """
-    return _own(path, scale, binarise, seed, validation, test)
+    return _own(path, scale, binarise, seed, validation, test, dequantise)
 
 
 @register("data", "folder")
@@ -49,19 +51,21 @@ def folder(
     seed: NonNegative = 0,
     validation: Share = 0.1,
     test: Share = 0.1,
+    dequantise: bool = False,
     size: NonNegative = 0,
     flip: bool = False,
 ) -> Data:
     """A folder of 8-bit PNG or JPEG images, grey (1, H, W) or RGB (3, H, W): x = intensity / scale.
 
     They are of one size, or brought to ``size`` x ``size``: the middle square of each, averaged over boxes. ``flip``
-    mirrors every training image left to right with probability 1/2, afresh in every batch.
+    mirrors every training image left to right with probability 1/2, afresh in every batch; ``dequantise`` is as for a
+    file.
 
     The images are dealt to the three splits at random by ``seed``, ``validation`` and ``test`` being
     fractions. Raises `InputError` for a folder without images, and names the first one that cannot be read or
     differs.
     """
-    return _own(path, scale, binarise, seed, validation, test, size, flip)
+    return _own(path, scale, binarise, seed, validation, test, dequantise, size, flip)
 
 
 def _own(
@@ -71,13 +75,15 @@ def _own(
     seed: int,
     validation: float,
     test: float,
+    dequantise: bool,
     size: int = 0,
     flip: bool = False,
 ) -> Data:
     if not path:
         raise InputError("expected the path of a file or a folder; got none: set data.path")
     parts = partition(read_finite(path, size), validation=validation, test=test, seed=seed)
-    return assemble(Path(path).name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip)
+    name = Path(path).name
+    return assemble(name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip, dequantise=dequantise)
 
 
 def read_finite(path: str, size: int = 0) -> Parts:

@@ -32,15 +32,16 @@ FILES = {
 
 
 @register("data", "mnist")
-def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 0) -> Data:
+def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 0, dequantise: bool = False) -> Data:
     """Handwritten digits of 28 x 28 pixels with intensities 0..255: x = values / 255, event shape (1, 28,
     28).
 
     50,000 for training, the last 10,000 training images for validation, 10,000 for test. ``dir`` holds the
     four IDX files, packed (.gz) or not, or has them in its ``mnist/``; without it they are looked for, and
     else downloaded to, the folder named by the environment variable FLOWVAE_DATA, or the user's cache.
-    ``seed`` draws the bits of ``binarise = "static-seeded"``. Raises `InputError` for files that are missing
-    or not the official ones.
+    ``seed`` draws the bits of ``binarise = "static-seeded"``; ``dequantise``, with ``binarise = "none"``,
+    makes x = (values + u) / 256 with uniform noise u, afresh in every batch. Raises `InputError` for files
+    that are missing or not the official ones.
 
     Reference: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, 1998 (CC BY-SA 3.0).
     """
@@ -52,7 +53,7 @@ def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 
         "validation": everything.rows(slice(-HELD_OUT, None)),
         "test": Part(arrays["t10k-images-idx3-ubyte"][:, None], arrays["t10k-labels-idx1-ubyte"]),
     }
-    return assemble("mnist", parts, scale=255.0, binarise=binarise, seed=seed)
+    return assemble("mnist", parts, scale=255.0, binarise=binarise, seed=seed, dequantise=dequantise)
 
 
 def parse_idx(content: bytes) -> np.ndarray:
