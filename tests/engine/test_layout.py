@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from flowvae.data import Data
-from flowvae.engine import fit
+from flowvae.engine import fit, optim
 from flowvae.engine.launch import wants_channels_last
-from flowvae.engine.optim import load_moments
 from flowvae.engine.options import training_options
 from flowvae.model import VAE, build_model
 
@@ -58,7 +57,7 @@ def test_moments_are_laid_out_as_their_parameters() -> None:
         state = optimiser.state_dict()
         again = nn.Parameter(weight.detach().clone(memory_format=layout))
         optimiser = torch.optim.Adam([again], lr=0.1, fused=True)
-        load_moments(optimiser, state)
+        optim.load_moments(optimiser, state)
         again.grad = (start - 1).clone(memory_format=layout)
         optimiser.step()
         found.append(again.detach())

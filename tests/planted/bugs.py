@@ -40,6 +40,7 @@ from flowvae.distributions import (
 from flowvae.distributions.base import Reparameterised
 from flowvae.distributions.features import UnitFeature
 from flowvae.encoders import rnn
+from flowvae.engine import optim
 from flowvae.flows import Parameters, continuous
 from flowvae.flows.actnorm import Moments
 from flowvae.flows.maf import MAF
@@ -86,6 +87,7 @@ from flowvae.transforms import (
     sylvester,
 )
 from tests.data import test_dequantise
+from tests.engine import test_layout
 from tests.laws import catalogue, test_densities, test_flows, test_latents, test_likelihoods, test_models, test_modules
 from tests.oracles import (
     test_autoregressive,
@@ -814,6 +816,10 @@ def free_bits_of_each_pixel(self: FreeBits, latent: Any) -> Tensor:
 
 def vectors_without_their_mask(self: Normed) -> Tensor:
     return self.direction
+
+
+def moments_in_the_layout_of_their_file(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    optimiser.load_state_dict(state)
 
 
 def noise_for_nothing(self: VAE, x: Tensor, h: Tensor, samples: int = 1, draw: Any = None) -> Trace:
@@ -1598,5 +1604,12 @@ BUGS = [
         "_vectors",
         vectors_without_their_mask,
         partial(test_masked_conv.test_an_output_sees_what_precedes_it_and_nothing_else, True, 2, 1, False, 3, False),
+    ),
+    Bug(
+        "moments keep the layout of their checkpoint",
+        optim,
+        "load_moments",
+        moments_in_the_layout_of_their_file,
+        test_layout.test_moments_are_laid_out_as_their_parameters,
     ),
 ]
