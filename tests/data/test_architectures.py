@@ -58,5 +58,5 @@ def test_validity(text: str, valid: bool) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "final_structures6.txt").write_text("[[1]], 0.5\n")
-    with pytest.raises(InputError, match=r"got none with its SHA-256: check data\.dir"):
+    with pytest.raises(InputError, match=r"with another checksum: check data\.dir"):
         load_data({"name": "architectures", "dir": str(tmp_path)})

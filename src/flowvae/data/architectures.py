@@ -1,19 +1,16 @@
 """20,020 neural architectures of six layers with skip connections, and their accuracy."""
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
-from flowvae.data.fetch import cache_home, fetch
+from flowvae.data.official import official
 from flowvae.data.parts import Part
-from flowvae.errors import InputError
 from flowvae.registry import register
 from flowvae.schema import Feature, Schema, Step, Type
 
@@ -44,7 +41,7 @@ def architectures(*, dir: str = "") -> Data:
 
     Reference: Zhang, Jiang, Cui, Garnett, Chen (2019), D-VAE, arXiv:1904.11088 (MIT licence).
     """
-    lines = _content(dir).decode().splitlines()[SKIPPED:]
+    lines = official(NAME, "architectures", SHA256, [URL], dir).decode().splitlines()[SKIPPED:]
     order = list(range(len(lines)))
     random.Random(0).shuffle(order)
     rows = [json.loads(f"[{lines[number]}]") for number in order]
@@ -72,18 +69,3 @@ def step_of(layer: Sequence[int]) -> Step:
 def is_valid(steps: Sequence[Step]) -> bool:
     """Whether there are six layers, each with a bit for every vertex before the one that it follows anyway."""
     return len(steps) == LAYERS and all(len(bits or "") == place for place, (_, bits) in enumerate(steps))
-
-
-def _content(dir: str) -> bytes:
-    """The bytes of the official file."""
-    folder = Path(dir).expanduser() if dir else cache_home()
-    for path in (folder / NAME, folder / "architectures" / NAME):
-        if path.is_file() and hashlib.sha256(content := path.read_bytes()).hexdigest() == SHA256:
-            return content
-    if dir:
-        raise InputError(
-            f"expected the official {NAME} in {dir!r} or its architectures/; got none with its SHA-256: "
-            "check data.dir, or leave it out to download"
-        )
-    target = cache_home() / "architectures" / NAME
-    return fetch([URL], target, SHA256, remedy="name a folder that has the file as data.dir").read_bytes()
