@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowvae.cli import bench, components, demo, runs, sequences, structure, studies, train
+from flowvae.cli import bench, components, demo, runs, structure, studies, train, walks
 from flowvae.cli.usage import UsageError, require_once, sentence
 from flowvae.errors import InputError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo, components, train, bench, runs, sequences, structure, studies):
+for group in (demo, components, train, bench, runs, walks, structure, studies):
     group.add_to(app)
 
 
