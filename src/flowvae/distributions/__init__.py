@@ -9,6 +9,7 @@ from flowvae.distributions.base import (
     sample_and_log_prob,
 )
 from flowvae.distributions.bernoulli import Bernoulli
+from flowvae.distributions.checks import unchecked
 from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.distributions.diagonal import DiagonalNormal, standard_normal
 from flowvae.distributions.energy import Energy
@@ -44,4 +45,5 @@ __all__ = [
     "rsample_and_log_prob",
     "sample_and_log_prob",
     "standard_normal",
+    "unchecked",
 ]

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributions import Distribution
 
 from flowvae import registry
 from flowvae.data import Data, require_support
+from flowvae.distributions import unchecked
 from flowvae.engine.folder import Folder, Resume
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch
@@ -90,16 +90,13 @@ def fit(
     keep_memory()
     fabric = launch(training)
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    checked = Distribution._validate_args
     try:
-        Distribution.set_default_validate_args(False)  # a NaN is named by the loop, and checks cannot be compiled
-        with aside(fabric.device):
+        with unchecked(), aside(fabric.device):  # a value that is not finite is named by the loop
             torch.manual_seed(training.seed)
             folder = Folder(Path(run)) if run is not None else None
             loop = Loop(model, data, config, training, fabric, folder, resume=resume, quiet=quiet)
             state = loop.run()
     finally:
-        Distribution.set_default_validate_args(checked)
         for parameter, flag in trainable.items():
             parameter.requires_grad_(flag)
         model.eval()

@@ -166,14 +166,14 @@ class Loop:
     def step(self, indices: Tensor) -> None:
         """One step on the data ``indices``: nothing that is not finite reaches the weights."""
         state, stage, fabric = self.state, self.stage, self.fabric
-        place = state.phase_epoch * self.steps + state.position
-        state.beta, state.lr = stage.beta(state.clock), stage.set_rate(place)
+        now = state.phase_epoch * self.steps + state.position
+        state.beta, state.lr = stage.beta(state.clock), stage.set_rate(now)
         self.beta.fill_(state.beta)
         self.model.latents.anneal(state.clock / self.steps)
         before = rng_state(fabric.device)
         loss, measured = stage(share(fabric, self.train.batch(indices)), self.beta)
         fabric.backward(loss)
-        stage.spare(place)
+        stage.spare(now)
         norm = gradient_norm(stage.parameters)
         # The one wait for the device in a step: the same answer in every process, before the weights change.
         if math.isfinite(reduced(fabric, loss.detach() + norm, "sum").item()):

@@ -8,19 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae.data import Data
+from flowvae.distributions import unchecked
 from flowvae.engine.compiling import compile_options, require_compiler
 from flowvae.engine.fit import require_fit, run_config
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch, place
 from flowvae.engine.options import training_options
 from flowvae.engine.stage import Stage
+from flowvae.engine.start import start_from_data
 from flowvae.errors import InputError
 from flowvae.model import VAE
-from flowvae.nn import starting
 from flowvae.registry import Spec
 
 SQUARE = {"cpu": 1024, "cuda": 8192}
@@ -96,44 +96,38 @@ def bench(
     device = fabric.device
     require_compiler(training, device)
     compiled = training.compile == "on"
-    checked = Distribution._validate_args
-    try:
-        Distribution.set_default_validate_args(False)
-        with aside(device):
-            torch.manual_seed(training.seed)
-            train = data.train.to(device)
-            place(model, device, training)
-            model.train()
-            batch = min(training.batch_size, len(train))
-            rows = torch.randint(len(train), (batch,), device=device)
-            with starting(model):
-                model(train.batch(rows))
-            named = {name for name, _ in model.named_parameters()}
-            stage = Stage(model, training.plan[0], config, named, max(1, len(train) // batch))
-            options = compile_options(training, device, fabric.world_size)
-            stage.prepare(fabric, options if compiled else None, None)
-            beta = torch.ones((), device=device)
+    with unchecked(), aside(device):
+        torch.manual_seed(training.seed)
+        train = data.train.to(device)
+        place(model, device, training)
+        model.train()
+        batch = min(training.batch_size, len(train))
+        rows = torch.randint(len(train), (batch,), device=device)
+        start_from_data(model, train, rows)
+        named = {name for name, _ in model.named_parameters()}
+        stage = Stage(model, training.plan[0], config, named, max(1, len(train) // batch))
+        options = compile_options(training, device, fabric.world_size)
+        stage.prepare(fabric, options if compiled else None, None)
+        beta = torch.ones((), device=device)
 
-            def step() -> None:
-                loss, _ = stage(train.batch(rows), beta)
-                fabric.backward(loss)
-                stage.optimiser.step()
-                stage.drop_gradients()
-
-            with FlopCounterMode(display=False) as counter, fabric.autocast():
-                stage.plain(train.batch(rows), beta)[0].backward()
+        def step() -> None:
+            loss, _ = stage(train.batch(rows), beta)
+            fabric.backward(loss)
+            stage.optimiser.step()
             stage.drop_gradients()
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
-            seconds = _timed(step, steps, device)
-            memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-            model.eval()
-            one = train.batch(rows[:1])
-            with torch.no_grad(), fabric.autocast():
-                sample = _timed(lambda: model.generate(1).sample(), steps, device)
-                forward = _timed(lambda: model(one).log_w, steps, device)
-    finally:
-        Distribution.set_default_validate_args(checked)
+
+        with FlopCounterMode(display=False) as counter, fabric.autocast():
+            stage.plain(train.batch(rows), beta)[0].backward()
+        stage.drop_gradients()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        seconds = _timed(step, steps, device)
+        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        model.eval()
+        one = train.batch(rows[:1])
+        with torch.no_grad(), fabric.autocast():
+            sample = _timed(lambda: model.generate(1).sample(), steps, device)
+            forward = _timed(lambda: model(one).log_w, steps, device)
     peak = peak_flops(device, torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32)
     flops = counter.get_total_flops()
     name = f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)

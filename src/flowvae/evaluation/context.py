@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from flowvae.data import Split
+from flowvae.distributions import unchecked
 from flowvae.engine.generators import aside
 from flowvae.errors import InputError
 from flowvae.model import VAE
@@ -17,20 +17,16 @@ from flowvae.model import VAE
 def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
     """The model in evaluation mode, without gradients, on the device that is given; then everything as before.
 
-    Inside, torch's generators start from ``seed``, and distributions leave the checking of their arguments to the
-    caller, because checks cannot be compiled.
+    Inside, torch's generators start from ``seed``, and distributions do not check their arguments.
     """
     device = next(model.parameters()).device
     training = [(module, module.training) for module in model.modules()]
-    checked = Distribution._validate_args
     try:
-        Distribution.set_default_validate_args(False)
         model.eval()
-        with aside(device), torch.no_grad():
+        with unchecked(), aside(device), torch.no_grad():
             torch.manual_seed(seed)
             yield device
     finally:
-        Distribution.set_default_validate_args(checked)
         for module, mode in training:
             module.training = mode
 
