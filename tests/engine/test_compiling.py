@@ -29,6 +29,7 @@ def test_graphs_are_replayed_on_a_cuda_device_in_a_single_process():
     def graphs(device, processes, **options):
         options = compiling.compile_options(training_options(**options), torch.device(device), processes)
         assert options["fallback_random"]
+        assert options.keys() <= set(torch._inductor.list_options())
         return "triton.cudagraphs" in options
 
     assert graphs("cuda", 1)
