@@ -105,7 +105,8 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     """The data of a run, or others as the run takes them.
 
     Args:
-        run: says how data become x: ``data`` takes over its binarisation, and all options if it is of the same source.
+        run: says how data become x: ``data`` takes over its binarisation or dequantisation, and all options if it is of
+            the same source.
         data: a data set by name, or a path; the run's own by default.
         changes: ``"data.scale=255"`` and so on.
 
@@ -115,7 +116,7 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     if data is not None:
         source, own = resolve_data(data), run.config.data
         known = {option.name for option in registry.options("data", source["name"])}
-        kept = own.keys() if source["name"] == own["name"] else {"binarise"} & own.keys() & known
+        kept = own.keys() if source["name"] == own["name"] else {"binarise", "dequantise"} & own.keys() & known
         taken = {key: own[key] for key in kept}
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
     for change in changes:

@@ -12,6 +12,8 @@ from PIL import Image
 
 import flowvae as fv
 from flowvae.cli import main
+from flowvae.config import Config
+from flowvae.runs import Run, data_of, untrained
 from tests.cli.conftest import Command
 
 
@@ -64,6 +66,16 @@ def test_data_of_another_shape_are_refused_for_their_shape(trained: Path, capsys
     """And not for the run's binarisation, of which they know nothing."""
     assert main(["evaluate", str(trained), "--data", "moons"]) == 2
     assert "expected data of shape (1, 8, 8), as the run was trained on; got (2,)" in capsys.readouterr().err
+
+
+def test_other_data_are_dequantised_as_the_run_s_own(tmp_path: Path) -> None:
+    digits = {"name": "digits", "binarise": "none", "dequantise": True}
+    config = Config.resolve({"data": digits, "latents": {"dim": 2}, "likelihood": "gaussian"})
+    model, _ = untrained(config)
+    np.save(tmp_path / "my.npy", fv.load_data("digits").test.values.numpy())
+    run = Run(tmp_path, config, model, torch.device("cpu"))
+    found = data_of(run, str(tmp_path / "my.npy"), ["data.scale=16"])
+    assert (found.support, found.test.cells) == ("unit", 17)
 
 
 def test_sample(trained: Path, command: Command, tmp_path: Path) -> None:

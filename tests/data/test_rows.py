@@ -22,6 +22,12 @@ def test_a_file_without_splits_is_all_in_order(tmp_path: Path) -> None:
         assert torch.equal(split.batch(torch.arange(30)), torch.from_numpy(x) / 2)
 
 
+def test_whole_numbers_are_spread_where_that_is_asked_for(tmp_path: Path) -> None:
+    np.save(tmp_path / "my.npy", np.arange(20).reshape(10, 2) % 17)
+    data = load_rows(resolve_data(tmp_path / "my.npy", scale=16.0, dequantise=True))
+    assert (data.support, data.test.cells) == ("unit", 17)
+
+
 def test_a_file_with_splits_keeps_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "my.npz", train=np.ones((5, 2)), test=np.zeros((3, 2)))
     table = resolve_data(tmp_path / "my.npz")

@@ -25,5 +25,5 @@ def load_rows(table: dict[str, Any], schema: Schema | None = None) -> Data:
     parts = read_finite(table["path"], table.get("size", 0))
     if len(parts) > 1:
         return load_data(table)
-    settings = {key: table[key] for key in ("scale", "binarise", "seed")}
+    settings = {key: table[key] for key in ("scale", "binarise", "seed", "dequantise")}
     return assemble(name, dict.fromkeys(SPLITS, parts["train"]), **settings)
