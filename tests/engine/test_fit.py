@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from flowvae.engine import fit, load, progress, read_journal
+from flowvae.engine.nonfinite import TrainingError
 from flowvae.errors import InputError
 from flowvae.model import build_model
 
@@ -95,6 +96,24 @@ def test_the_journal_tells_the_largest_gradient_before_it_is_clipped(data, build
     steady = {"epochs": 3, "log_every": 10, "quiet": True}
     lines = [steepest(fit(build(), data, **steady | {"log_every": every})) for every in (1, 10)]
     assert lines[1] == [max(lines[0][i : i + 10]) for i in range(0, len(lines[0]), 10)]
+
+
+def test_a_step_with_too_large_a_gradient_is_skipped(data, build):
+    """The second of two steps, whose gradient is the larger: what remains is the first."""
+    options = {"batch_size": len(data.train), "optimiser": {"lr": 0.3}, "schedule": "constant", "log_every": 1}
+    first, second = steepest(fit(build(), data, epochs=2, quiet=True, **options))
+    assert second > first
+    skipping = fit(build(), data, epochs=2, skip=(first + second) / 2, quiet=True, **options)
+    events = [line["message"] for line in skipping.history if line["kind"] == "event"]
+    assert f"skipped step 1, epoch 2: a gradient with a norm of {second:g}" in events
+    once = fit(build(), data, epochs=1, quiet=True, **options).model.state_dict()
+    assert all(once[name].equal(value) for name, value in skipping.model.state_dict().items())
+
+
+def test_steps_that_are_all_skipped_end_the_run(data, build):
+    said = r"norm of at most 1e-06 in one step of 20; got, at step 20, .*: raise training.skip"
+    with pytest.raises(TrainingError, match=said):
+        fit(build(), data, epochs=50, skip=1e-6, quiet=True)
 
 
 def steepest(fitted):

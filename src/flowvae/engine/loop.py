@@ -176,7 +176,12 @@ class Loop:
         stage.spare(now)
         norm = gradient_norm(stage.parameters)
         # The one wait for the device in a step: the same answer in every process, before the weights change.
-        if math.isfinite(reduced(fabric, loss.detach() + norm, "sum").item()):
+        checked, size = torch.stack([reduced(fabric, loss.detach() + norm, "sum"), norm]).tolist()
+        if not math.isfinite(checked):
+            self.not_finite(indices, before)
+        elif self.training.skip and size > self.training.skip:
+            self.too_steep(size)
+        else:
             if self.training.clip:
                 torch.nn.utils.clip_grads_with_norm_(stage.parameters, self.training.clip, norm)
             stage.optimiser.step()
@@ -186,8 +191,6 @@ class Loop:
             torch.maximum(state.steepest, norm, out=state.steepest)
             state.counted += 1
             state.skipped = 0
-        else:
-            self.not_finite(indices, before)
         stage.drop_gradients()
         state.position, state.step, state.clock = state.position + 1, state.step + 1, state.clock + 1
         self.log.watch.steps += 1
@@ -213,6 +216,20 @@ class Loop:
         self.save()
         after_skips = f" after {state.skipped} skipped steps in a row" if state.skipped else ""
         raise TrainingError(f"expected finite numbers in training; got, at {message}{after_skips}: {REMEDY}")
+
+    def too_steep(self, norm: float) -> None:
+        """Skip the step, unless all of the last ones were."""
+        state, most = self.state, self.training.skip
+        where = f"step {state.step}, epoch {state.epoch + 1}"
+        if state.skipped == MOST_SKIPPED:
+            self.log.event(f"stopped at {where}: {MOST_SKIPPED} steps in a row were skipped")
+            self.save()
+            raise TrainingError(
+                f"expected a gradient with a norm of at most {most:g} in one step of {MOST_SKIPPED}; got, at {where}, "
+                f"{norm:g}: raise training.skip, or lower optimiser.lr"
+            )
+        state.skipped += 1
+        self.log.event(f"skipped {where}: a gradient with a norm of {norm:g}")
 
     def after_step(self, stop: Stop) -> None:
         """Show, log, save and stop, each when it is time."""

@@ -54,7 +54,10 @@ class Training(BaseModel):
     """Whether convolutions keep the channels of a pixel side by side, as tensor cores take them: ``auto`` on a CUDA
     device. A matter of memory alone, up to rounding."""
     clip: Positive | None = None
-    """Largest global norm of the gradient."""
+    """Largest global norm of the gradient: a longer one is scaled down to it."""
+    skip: Positive | None = None
+    """A gradient of a greater norm is left out with its step, as rare ones of deep ladders are (Child, 2021,
+    arXiv:2011.10650); the journal tells each, and its usual size."""
     ema: Decay | None = None
     """Decay of the exponential moving average of the weights, which then are validated and kept."""
     patience: Count | None = None

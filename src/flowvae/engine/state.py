@@ -32,7 +32,7 @@ class State:
     clock: int = 0
     """Steps since the last reset: the objective's time."""
     skipped: int = 0
-    """Steps skipped in a row for a value that is not finite."""
+    """Steps skipped in a row, for a value that is not finite or a gradient too large."""
     best: float | None = None
     best_epoch: int | None = None
     best_weights: dict[str, Any] | None = None
