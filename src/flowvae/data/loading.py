@@ -10,8 +10,7 @@ from flowvae.errors import InputError, nearest
 
 
 def load_data(spec: str | Path | dict[str, Any], **options: Any) -> Data:
-    """Load a data set by name (``"digits"``), by path (``"my.npz"``), or by a table with a ``name`` that is
-    either.
+    """Load a data set by name (``"digits"``), by path (``"my.npz"``), or by a table with a ``name`` that is either.
 
     ``options`` add to the table: ``load_data("my.npz", scale=255)`` is ``load_data({"name": "my.npz",
     "scale": 255})``. Raises `InputError` for an unknown name, a path that does not exist, an unknown option,

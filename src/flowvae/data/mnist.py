@@ -33,8 +33,7 @@ FILES = {
 
 @register("data", "mnist")
 def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 0, dequantise: bool = False) -> Data:
-    """Handwritten digits of 28 x 28 pixels with intensities 0..255: x = values / 255, event shape (1, 28,
-    28).
+    """Handwritten digits of 28 x 28 pixels with intensities 0..255: x = values / 255, event shape (1, 28, 28).
 
     50,000 for training, the last 10,000 training images for validation, 10,000 for test. ``dir`` holds the
     four IDX files, packed (.gz) or not, or has them in its ``mnist/``; without it they are looked for, and

@@ -74,7 +74,7 @@ class Folder:
             raise InputError(
                 f"expected an empty folder for the run; got {name}, which holds {held}: {remedy}choose another"
             )
-        if resume is True and not holds_run:
+        if resume not in (False, "auto") and not holds_run:
             lack = "holds no config.toml" if self.path.exists() else "does not exist"
             raise InputError(
                 f"expected the folder of a run to resume; got {name}, which {lack}: "

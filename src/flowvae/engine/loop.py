@@ -83,7 +83,7 @@ class Loop:
                 save_weights(self.folder.weights("initial"), model.state_dict())
         align(fabric, model)
         self.initial = load_weights(folder.weights("initial")) if folder else copied(model.state_dict())
-        self.state.sums, self.state.steepest = (t.to(fabric.device) for t in (self.state.sums, self.state.steepest))
+        self.state.to(fabric.device)
         self.average = Average(model, training.ema) if training.ema else None
         self.stage: Stage
         journal = Journal(self.folder.journal if self.folder else None, self.parts.get("journal", 0))

@@ -51,6 +51,10 @@ class State:
     seconds: float = 0.0
     finished: bool = False
 
+    def to(self, device: torch.device) -> None:
+        """Bring what every step adds to there."""
+        self.sums, self.steepest = self.sums.to(device), self.steepest.to(device)
+
     def judge(self, elbo: float, epochs: int) -> bool:
         """Whether a validation, ``epochs`` after the one before, is the best so far; if so it is noted as such."""
         best = math.isfinite(elbo) and (self.best is None or elbo > self.best)
