@@ -213,6 +213,13 @@ def test_a_finished_run_returns_at_once(data, build, tmp_path):
     assert (again.best_elbo, again.steps) == (first.best_elbo, first.steps)
 
 
+def test_a_finished_run_that_has_lost_its_weights_has_them_again(data, build, tmp_path):
+    first = fit(build(), data, epochs=1, run=tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "best.safetensors").unlink()
+    fit(build(), data, epochs=1, run=tmp_path / "run", resume=True, quiet=True)
+    assert same_weights(load(tmp_path / "run"), first.model)
+
+
 def test_what_does_not_fit_is_refused_with_its_remedy(data, build, tmp_path):
     fit(build(), data, epochs=1, run=tmp_path / "run", quiet=True)
     with pytest.raises(InputError, match=r"expected an empty folder.*resume it"):

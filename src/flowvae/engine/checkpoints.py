@@ -38,9 +38,7 @@ class Checkpoints:
         self.saved = time.perf_counter()
         if self.folder is None:
             return
-        if state.best_weights is not None and state.best_weights is not self._best_on_file:
-            save_weights(self.folder.weights("best"), state.best_weights)
-            self._best_on_file = state.best_weights
+        self.keep_best(state)
         with averaged(average):
             save_weights(self.folder.weights("last"), model.state_dict())
         journal.sync()
@@ -54,6 +52,12 @@ class Checkpoints:
             rng=rng_state(device),
             journal=journal.length,
         )
+
+    def keep_best(self, state: State) -> None:
+        """Write the best weights, unless they are on file."""
+        if self.folder and state.best_weights is not None and state.best_weights is not self._best_on_file:
+            save_weights(self.folder.weights("best"), state.best_weights)
+            self._best_on_file = state.best_weights
 
 
 def go_back(folder: Folder, fingerprint: dict[str, Any], model: VAE) -> tuple[State, Parts]:

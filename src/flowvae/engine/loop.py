@@ -97,6 +97,7 @@ class Loop:
             if not self.state.finished:
                 with self.log.bar, asked_to_stop() as stop:
                     self.go_through(stop)
+        self.checkpoints.keep_best(self.state)
         self.fabric.barrier()  # no process is done before all are
         if self.state.best_weights is not None:
             self.model.load_state_dict(self.state.best_weights)
