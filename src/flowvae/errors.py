@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST, SHOWN = 12, 8
-"""Names that a message lists, and how many of them where there are more."""
+"""Names that a message lists, twice as many where no command prints them; and how many where there are more."""
 
 
 class InputError(ValueError):
@@ -23,11 +23,11 @@ def listed(options: Iterable[str], command: str = "") -> str:
 
     >>> listed(["planar", "iaf"])
     "'iaf', 'planar'"
-    >>> listed("abcdefghijklmn", "flowvae list flow")
-    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', ... (6 more: see 'flowvae list flow')"
+    >>> listed("abcdefghijklmnopq", "flowvae list flow")
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', ... (9 more: see 'flowvae list flow')"
     """
     names = sorted(options)
-    if len(names) <= MOST:
+    if len(names) <= (MOST if command else 2 * MOST):
         return ", ".join(map(repr, names))
     see = f": see {command!r}" if command else ""
     return ", ".join(map(repr, names[:SHOWN])) + f", ... ({len(names) - SHOWN} more{see})"

@@ -147,7 +147,8 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
     known_options = [parameter for parameter, _, _ in keywords]
     for key in table:
         if key not in known_options:
-            raise InputError(f"{path}.{key}: {name!r} has no such option{nearest(key, known_options)}")
+            known = nearest(key, known_options, f"flowvae show {kind}/{name}")
+            raise InputError(f"{path}.{key}: {name!r} has no such option{known}")
     for parameter, annotation, fallback in keywords:
         slot = _slot(annotation)
         value = table.get(parameter, fallback)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowvae import registry
+from flowvae import errors, registry
 from flowvae.cli import main
 from flowvae.config import Config, recipes
 from flowvae.study import studies
@@ -46,6 +46,16 @@ def test_a_long_list_of_names_is_cut_and_says_where_it_goes_on(refused: Callable
     assert "more: see 'flowvae list data')" in refused("train", "digits", "--out", "run", "--data", "zzz")
     assert "more: see 'flowvae list study')" in refused("study", "run", "zzz")
     assert "more: see 'flowvae list')" in refused("show", "qqqqqqq")
+
+
+def test_options_that_do_not_fit_a_sentence_are_shown_elsewhere(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "MOST", 9)
+    flow = "latents.posterior.flow={name = 'iaf', qqqqq = 1}"
+    said = refused("train", "digits", "--out", "run", "--set", flow)
+    assert "'iaf' has no such option; expected one of 'activation', " in said
+    assert "more: see 'flowvae show flow/iaf')" in said
 
 
 def test_show_prints_documentation_and_options(command: Command) -> None:
