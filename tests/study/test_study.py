@@ -8,6 +8,8 @@ from flowvae import InputError
 from flowvae.config import Config, read_toml
 from flowvae.study import Study, studies
 
+BUDGET = ("epochs", "batch_size", "patience", "ema", "validate_every")
+
 
 @pytest.mark.parametrize("name", studies())
 def test_packaged_studies_are_sound(name: str) -> None:
@@ -15,10 +17,10 @@ def test_packaged_studies_are_sound(name: str) -> None:
     assert study.name == name
     first, *others = (study.config(row, seed=study.seeds[0]) for row in study.rows)
     assert others
-    for config in others:  # rows differ in their model or their data, and have one budget
-        assert (config.model, config.data) != (first.model, first.data)
+    for config in others:  # rows differ in their model, their data or how they are trained, and have one budget
+        assert (config.model, config.data, config.training) != (first.model, first.data, first.training)
         assert (config.optimiser, config.schedule) == (first.optimiser, first.schedule)
-        assert config.training == first.training
+        assert [config.training[name] for name in BUDGET] == [first.training[name] for name in BUDGET]
     assert first.evaluation == study.evaluation
     for row in study.rows:
         assert not row.published or {"source", "binarise"} <= row.published.keys()
