@@ -181,7 +181,7 @@ class Loop:
         if not math.isfinite(checked):
             self.not_finite(indices, before)
         elif self.training.skip and size > self.training.skip:
-            self.too_steep(size)
+            self.too_steep(size, before)
         else:
             if self.training.clip:
                 torch.nn.utils.clip_grads_with_norm_(stage.parameters, self.training.clip, norm)
@@ -197,40 +197,38 @@ class Loop:
         self.log.watch.steps += 1
 
     def not_finite(self, indices: Tensor, before: dict[str, Tensor]) -> None:
-        """Name the term, keep the batch, and skip the step or stop."""
-        state, device = self.state, self.fabric.device
+        """Name the term and keep the batch; the step is left out where that is asked for."""
+        device = self.fabric.device
         after = rng_state(device)
         set_rng_state(before, device)
         x = self.train.batch(indices)
         with self.fabric.autocast():
             finding = diagnose(self.stage.plain, x, self.beta, indices)
-        message = f"step {state.step}, epoch {state.epoch + 1}: {finding}"
+        set_rng_state(after, device)
+        found = str(finding)
         if self.folder:
-            message += dump(self.folder.path, state.step, finding, indices, x, before)
-        if self.training.on_nonfinite == "skip" and state.skipped < MOST_SKIPPED:
+            found += dump(self.folder.path, self.state.step, finding, indices, x, before)
+        skip = self.training.on_nonfinite == "skip"
+        self.leave_out(found, before, skip, "finite numbers in training", REMEDY)
+
+    def too_steep(self, norm: float, before: dict[str, Tensor]) -> None:
+        """Leave the step out."""
+        found, expected = f"a gradient of norm {norm:g}", f"a norm of at most {self.training.skip:g}"
+        self.leave_out(found, before, True, expected, "raise training.skip, or lower optimiser.lr")
+
+    def leave_out(self, found: str, before: dict[str, Tensor], allowed: bool, expected: str, remedy: str) -> None:
+        """Skip the step, if that is allowed and the last ones were not all skipped; else stop as before it."""
+        state = self.state
+        message = f"step {state.step}, epoch {state.epoch + 1}: {found}"
+        if allowed and state.skipped < MOST_SKIPPED:
             state.skipped += 1
-            set_rng_state(after, device)
             self.log.event(f"skipped {message}")
             return
-        set_rng_state(before, device)  # what is saved is the run before this step
+        set_rng_state(before, self.fabric.device)  # what is saved is the run before this step
         self.log.event(f"stopped at {message}")
         self.save()
         after_skips = f" after {state.skipped} skipped steps in a row" if state.skipped else ""
-        raise TrainingError(f"expected finite numbers in training; got, at {message}{after_skips}: {REMEDY}")
-
-    def too_steep(self, norm: float) -> None:
-        """Skip the step, unless all of the last ones were."""
-        state, most = self.state, self.training.skip
-        where = f"step {state.step}, epoch {state.epoch + 1}"
-        if state.skipped == MOST_SKIPPED:
-            self.log.event(f"stopped at {where}: {MOST_SKIPPED} steps in a row were skipped")
-            self.save()
-            raise TrainingError(
-                f"expected a gradient with a norm of at most {most:g} in one step of {MOST_SKIPPED}; got, at {where}, "
-                f"{norm:g}: raise training.skip, or lower optimiser.lr"
-            )
-        state.skipped += 1
-        self.log.event(f"skipped {where}: a gradient with a norm of {norm:g}")
+        raise TrainingError(f"expected {expected}; got, at {message}{after_skips}: {remedy}")
 
     def after_step(self, stop: Stop) -> None:
         """Show, log, save and stop, each when it is time."""
