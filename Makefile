@@ -15,7 +15,7 @@ help:
 	@echo "make test    the fast tests          make slow    the long ones"
 	@echo "make lint    ruff and mypy           make format  let ruff rewrite the code"
 	@echo "make docs    the documentation, its examples run"
-	@echo "make pages   tables and figures of README and docs, from results/"
+	@echo "make pages   tables and figures of README and docs, from their results files"
 	@echo "make bench   speed beside other libraries"
 	@echo "make clean   remove .venv, caches and built pages (runs/ and results/ stay)"
 
@@ -44,6 +44,7 @@ docs: $(VENV)/.stamp-docs
 
 pages: $(VENV)/.stamp-run
 	@$(BIN)/python -c "from pathlib import Path; from flowvae.report.pages import refresh; print(*refresh(Path()), sep='\n')"
+	$(BIN)/python -m benchmarks table --into docs/speed.md
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m benchmarks
