@@ -870,7 +870,9 @@ BUGS = [
         Autoregressive,
         "_iterated",
         ends_with_the_points,
-        partial(test_inversion.test_points_and_parameters_have_the_gradients_of_the_implicit_function, "jacobi", 1.0),
+        partial(
+            test_inversion.test_points_and_parameters_have_the_gradients_of_the_implicit_function, "jacobi", 1.0, False
+        ),
     ),
     Bug("outputs see their own input", MADE, "__init__", masked(sees_itself), partial(pattern, False)),
     Bug("units do not see all that precedes", MADE, "__init__", masked(half_the_units), partial(pattern, False)),

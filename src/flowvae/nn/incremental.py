@@ -100,7 +100,8 @@ class _Layer:
 
     def outputs(self, i: int) -> Tensor:
         """The rows that coordinate i waits for, ``(rows, N)``: all that they see is known."""
-        weights = self.weights[i][:, self.start : self.count]
         if self.table is None:
-            return torch.addmm(self.shares[i], weights, torch.cat([self.inputs[0][:0], *self.inputs[1:]]))
-        return self.shares[i].addmm_(weights, self.table[self.start : self.count])
+            within = torch.cat([self.inputs[0][:0], *self.inputs[1:]])
+        else:
+            within = self.table[self.start : self.count]
+        return torch.addmm(self.shares[i], self.weights[i][:, self.start : self.count], within)
