@@ -69,9 +69,8 @@ class Continuous(Flow):
         super().__init__(event_shape, context)
         (dim,) = self.event_shape
         self.solver, self.intervals, self.tolerance = solver, intervals, tolerance
-        self.accuracy = (
-            0.01 * intervals**-4 if solver == "rk4" else 100 * tolerance
-        )  # the errors of all steps, grown on the way
+        # a tolerance is that of a step: the errors of all of them add up, and grow on the way
+        self.accuracy = 0.01 * intervals**-4 if solver == "rk4" else 100 * tolerance
         self.compiles = solver == "rk4"
         self.estimated = trace == "hutchinson" or (trace == "auto" and dim > LOW)
         self.net = Conditioned(dim + 1, dim, context, width=width, depth=depth, activation=activation)
