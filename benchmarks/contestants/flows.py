@@ -24,7 +24,7 @@ class Flow:
 def invert(place: Place, *, library: str, points: int, bf16: bool = False, inversion: str = "") -> None:
     """The slow direction of ``points`` points that came from the fast one, without gradients."""
     flow = built(place.settings, library, inversion)
-    with torch.no_grad(), precision(bf16):
+    with torch.inference_mode(), precision(bf16):
         y, _ = flow.fast(torch.randn(points, place.settings.flow_dim))
         while True:
             place.gate(points)

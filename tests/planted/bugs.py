@@ -204,10 +204,10 @@ def unguarded(self: Autoregressive, y: Tensor) -> Tensor:
     return x
 
 
-def forgets_earlier_blocks(self: incremental._Layer, block: slice, right: Any = incremental._Layer.begin) -> None:
-    right(self, block)
-    rows = self.offset.split(self.waiting)
-    self.shares = {i: rows[i].expand_as(share) for i, share in self.shares.items()}
+def forgets_earlier_blocks(
+    self: incremental._Rows, block: slice, rows: slice, offset: Tensor, *product: Tensor
+) -> None:
+    self.table[rows] = offset
 
 
 def ends_with_the_points(self: Autoregressive, y: Tensor) -> Tensor:
@@ -860,8 +860,8 @@ BUGS = [
     ),
     Bug(
         "a block of coordinates forgets the blocks before it",
-        incremental._Layer,
-        "begin",
+        incremental._Rows,
+        "share",
         forgets_earlier_blocks,
         partial(inverse_by_definition, 19, 0, 2, 0, "blocks", Gated()),
     ),

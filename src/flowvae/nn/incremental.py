@@ -1,6 +1,7 @@
 """Solving through an autoregressive network, for the work of about one pass."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -33,75 +34,129 @@ class Autoregression:
         """
         y = in_full_precision(y)
         batch = torch.broadcast_shapes(y.shape[:-1], () if self.bound is None else self.bound.shape[:-1])
-        columns = self.net.in_order(y.expand(*batch, -1).reshape(-1, y.shape[-1])).T
+        columns = self.net.in_order(y.expand(*batch, -1).reshape(-1, y.shape[-1])).T.contiguous()
         with without_autocast(y.device):
-            first, *others, last = self._layers(batch, columns[:0])
+            x, layers = self._layers(batch, columns)
+            first, *others, last = layers
             for i, column in enumerate(columns):
                 if i % BLOCK == 0:
-                    for layer in (first, *others, last):
-                        layer.begin(slice(i, min(i + BLOCK, len(columns))))
-                units = self.net.activation(first.outputs(i))
+                    for layer in layers:
+                        layer.begin(slice(i, i + BLOCK))
+                units = first.rows.settle(i, self.net.activation(first.complete(i)))
                 for layer in others:
-                    layer.take(units)
-                    units = self.net.next_units(layer.outputs(i), units)
-                last.take(units)
-                first.take(inverse(column, *last.outputs(i))[None])
-        return self.net.in_order(first.known.T).reshape(*batch, -1)
+                    units = layer.rows.settle(i, self.net.next_units(layer.complete(i), units))
+                x.settle(i, inverse(column, *last.complete(i).unbind())[None])
+            return self.net.in_order(x.known.T).reshape(*batch, -1)
 
-    def _layers(self, batch: torch.Size, empty: Tensor) -> list["_Layer"]:
-        """The net's layers in the order of degrees, with features before the batch: products run along the batch."""
+    def _layers(self, batch: torch.Size, columns: Tensor) -> tuple["_Rows", list["_Layer"]]:
+        """x, and the net's layers in the order of degrees, features before the batch: products run along the batch."""
         net, (first, *others) = self.net, cast(Iterable[MaskedLinear | NormedLinear], self.net.hidden)
-        offset = first.bias if self.bound is None else first.bias + in_full_precision(self.bound)
-        offset = offset.expand(*batch, -1).reshape(-1, offset.shape[-1]).T
+        offset = first.bias[:, None]
+        if self.bound is not None:
+            offset = offset + in_full_precision(self.bound).expand(*batch, -1).reshape(-1, len(offset)).T
         # the outputs of a coordinate side by side
         weight, bias = (t.unflatten(0, (net.outputs, -1)).transpose(0, 1) for t in (net.out.weight, net.out.bias))
-        weight, bias = net.in_order(weight, 0).flatten(0, 1), net.in_order(bias, 0).reshape(-1, 1)
-        return [
-            _Layer(net.in_order(first.weight), offset, net.waiting, empty),
-            *(_Layer(layer.weight, layer.bias[:, None], net.waiting, empty) for layer in others),
-            _Layer(weight, bias, [net.outputs] * len(net.waiting), empty),
+        terms = [
+            (net.in_order(first.weight), offset, net.waiting),
+            *((layer.weight, layer.bias[:, None], net.waiting) for layer in others),
+            (net.in_order(weight, 0).flatten(0, 1), net.in_order(bias, 0).reshape(-1, 1), [net.outputs] * len(columns)),
         ]
+        rows_of = _Remembered if torch.is_grad_enabled() else _Rows
+        rows = [rows_of(sizes, columns) for sizes in ([1] * len(columns), *(waiting for *_, waiting in terms))]
+        layers = [_Layer(w, b, *ends) for (w, b, _), ends in zip(terms, pairwise(rows), strict=True)]
+        return rows[0], layers
 
 
 class _Layer:
-    """A masked layer that is computed while its inputs, rows ``(features, N)``, become known.
+    """A masked layer that is computed while its inputs become known.
 
-    Coordinate i waits for ``waiting[i]`` of its rows, which see nothing of i and later. What the rows of a block take
-    from the inputs before the block is one product. Inputs are written into one table; for autograd, which wants to
-    find what it has seen unchanged, they are put together anew.
+    Coordinate i waits for the i-th group of its rows, which see nothing of i and later. What the rows of a block of
+    coordinates take from the inputs before the block, their share, is one product.
     """
 
-    def __init__(self, weight: Tensor, offset: Tensor, waiting: Sequence[int], empty: Tensor):
-        self.weight, self.offset, self.waiting = weight, offset, list(waiting)
-        self.weights, self.row = weight.split(self.waiting), 0
-        self.inputs, self.count = [empty], 0
-        self.table = None if torch.is_grad_enabled() else empty.new_empty(weight.shape[1], empty.shape[1])
-
-    def take(self, rows: Tensor) -> None:
-        """Rows of the inputs, next in order."""
-        if self.table is None:
-            self.inputs.append(rows)
-        else:
-            self.table[self.count : self.count + len(rows)] = rows
-        self.count += len(rows)
-
-    @property
-    def known(self) -> Tensor:
-        """All inputs so far."""
-        return torch.cat(self.inputs) if self.table is None else self.table[: self.count]
+    def __init__(self, weight: Tensor, offset: Tensor, inputs: "_Rows", rows: "_Rows"):
+        self.weight, self.offset, self.inputs, self.rows = weight, offset, inputs, rows
+        self.weights, self.row = weight.split(rows.sizes), 0
 
     def begin(self, block: slice) -> None:
         """Start on a block of coordinates: all inputs that precede it are known."""
-        before, waiting = self.known, self.waiting[block]
-        rows = slice(self.row, self.row + sum(waiting))
-        share = torch.addmm(self.offset[rows], self.weight[rows, : self.count], before)
-        self.shares = dict(zip(range(block.start, block.stop), share.split(waiting), strict=True))
-        self.inputs, self.start, self.row = [before], self.count, rows.stop
+        self.inputs.begin()
+        rows = slice(self.row, self.row + sum(self.rows.sizes[block]))
+        self.rows.share(block, rows, self.offset[rows], self.weight[rows, : self.inputs.count], self.inputs.known)
+        self.row = rows.stop
 
-    def outputs(self, i: int) -> Tensor:
-        """The rows that coordinate i waits for, ``(rows, N)``: all that they see is known."""
-        if self.table is None:
-            within = torch.cat([self.inputs[0][:0], *self.inputs[1:]])
-        else:
-            within = self.table[self.start : self.count]
-        return torch.addmm(self.shares[i], self.weights[i][:, self.start : self.count], within)
+    def complete(self, i: int) -> Tensor:
+        """The rows that coordinate i waits for: all that they see is known."""
+        return self.rows.complete(i, self.weights[i][:, self.inputs.start : self.inputs.count], self.inputs.within)
+
+
+class _Rows:
+    """Rows ``(features, N)`` that become known group by group, of ``sizes`` rows, all in one table."""
+
+    def __init__(self, sizes: Sequence[int], like: Tensor):
+        self.sizes = list(sizes)
+        self.table = like.new_empty(sum(sizes), like.shape[1])
+        self.groups = self.table.split(self.sizes)
+        self.start = self.count = 0
+        """How many were known before the block, and are now."""
+
+    def begin(self) -> None:
+        """A block of coordinates starts."""
+        self.start = self.count
+
+    @property
+    def known(self) -> Tensor:
+        """All that are."""
+        return self.table[: self.count]
+
+    @property
+    def within(self) -> Tensor:
+        """Those known since the block began."""
+        return self.table[self.start : self.count]
+
+    def share(self, block: slice, rows: slice, offset: Tensor, weight: Tensor, inputs: Tensor) -> None:
+        """Keep offset + weight inputs for the groups of ``block``, which are ``rows``."""
+        torch.addmm(offset, weight, inputs, out=self.table[rows])
+
+    def complete(self, i: int, weight: Tensor, inputs: Tensor) -> Tensor:
+        """The share of group i and weight inputs."""
+        return self.groups[i].addmm_(weight, inputs)
+
+    def settle(self, i: int, values: Tensor) -> Tensor:
+        """Group i is ``values``."""
+        self.groups[i].copy_(values)
+        self.count += self.sizes[i]
+        return values
+
+
+class _Remembered(_Rows):
+    """Rows put together anew whenever they are asked for: autograd wants to find what it has seen unchanged."""
+
+    def __init__(self, sizes: Sequence[int], like: Tensor):
+        super().__init__(sizes, like[:, :0])
+        self.before, self.parts = like[:0], [like[:0]]
+        self.shares: dict[int, Tensor] = {}
+
+    def begin(self) -> None:
+        super().begin()
+        self.before, self.parts = self.known, self.parts[:1]
+
+    @property
+    def known(self) -> Tensor:
+        return torch.cat([self.before, *self.parts])
+
+    @property
+    def within(self) -> Tensor:
+        return torch.cat(self.parts)
+
+    def share(self, block: slice, rows: slice, offset: Tensor, weight: Tensor, inputs: Tensor) -> None:
+        shares = torch.addmm(offset, weight, inputs).split(self.sizes[block])
+        self.shares = dict(enumerate(shares, block.start))
+
+    def complete(self, i: int, weight: Tensor, inputs: Tensor) -> Tensor:
+        return torch.addmm(self.shares[i], weight, inputs)
+
+    def settle(self, i: int, values: Tensor) -> Tensor:
+        self.parts.append(values)
+        self.count += len(values)
+        return values
