@@ -1,7 +1,8 @@
 """Results as Markdown: medians with their range over the rounds, and ratios within a round."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -99,23 +100,28 @@ def memory_table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def report(results: Sequence[dict[str, Any]]) -> str:
-    """All tables of some results files, how they were made, and where; the settings told are those of the first."""
-    tables = [contest_table(contest) for result in results for contest in result["contests"]]
-    tables += [memory_table(result["memory"]) for result in results if result["memory"]]
-    return "\n".join([*tables, NOTES.format(**results[0]["settings"]), *map(origin, results)])
+    """All tables, memory last, how they were made, and where; the settings told are those of the first."""
+    results = sorted(results, key=lambda result: ("contest" in result, name_of(result)), reverse=True)
+    tables = [memory_table(r["memory"]) if "memory" in r else contest_table(r["contest"]) for r in results]
+    return "\n".join([*tables, NOTES.format(**results[0]["settings"]), *origins(results)])
 
 
-def origin(result: dict[str, Any]) -> str:
-    """What was measured, by which command, when and where, in one sentence."""
-    p = result["provenance"]
-    names = [contest["name"] for contest in result["contests"]] + ["memory"] * bool(result["memory"])
-    commit = (p["commit"] or "unknown")[:10] + (" with changes" if p["changed_files"] else "")
-    machine, versions = p["machine"], [f"{name} {found}" for name, found in p["versions"].items() if found]
-    return (
-        f"{', '.join(names)}: `{p['command']}` at commit {commit} on {p['date'][:10]}; {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['memory_gib']:g} GiB, load {machine['load']:g} before; "
-        f"{', '.join(versions)}.\n"
-    )
+def name_of(result: dict[str, Any]) -> str:
+    """The contest's, or ``memory``."""
+    return "memory" if "memory" in result else result["contest"]["name"]
+
+
+def origins(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What was measured together, by which command, when and where, each in one sentence."""
+    for made in {json.dumps(result["provenance"]): result["provenance"] for result in results}.values():
+        names = [name_of(result) for result in results if result["provenance"] == made]
+        commit = (made["commit"] or "unknown")[:10] + (" with changes" if made["changed_files"] else "")
+        machine, versions = made["machine"], [f"{name} {found}" for name, found in made["versions"].items() if found]
+        yield (
+            f"{', '.join(names)}: `{made['command']}` at commit {commit} on {made['date'][:10]}; "
+            f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, "
+            f"load {machine['load']:g} before; {', '.join(versions)}.\n"
+        )
 
 
 def fill(page: Path, text: str) -> None:
