@@ -27,6 +27,8 @@ class Objective(nn.Module, ABC):
     """
 
     samples: int = 1
+    terms: bool = False
+    """Whether it wants log q coordinate by coordinate, `Latent.terms`."""
 
     def weight(self, step: int, steps_per_epoch: int) -> float:
         """beta at a step of training, counted from 0."""
@@ -91,7 +93,9 @@ class FreeBits(_Annealed):
     """-E_q[ log p(x | z) ] + beta sum_g max(free, KL_g), KL_g averaged over the batch: the first nats are free.
 
     A group g is a latent group or, with ``per = "dimension"``, one coordinate, or with "channel" one channel of latent
-    maps, as in a ladder (both for diagonal posteriors and priors only). Reports use the plain KL. ``free`` is in nats.
+    maps, as in a ladder. These two want a diagonal prior, and a posterior whose log q is a sum over coordinates:
+    diagonal, or so behind autoregressive flows and couplings, where the KL of a coordinate is the difference of its
+    terms of log q and log p at the draw. ``kl`` is as in `ELBO`; reports use the plain KL. ``free`` is in nats.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934.
     """
@@ -109,9 +113,8 @@ class FreeBits(_Annealed):
         samples: Count = 1,
     ):
         super().__init__(samples, beta, warmup, period, unit)
-        if per != "group" and kl == "monte-carlo":
-            raise InputError(f"expected a closed form for free bits per {per}; got kl = 'monte-carlo': use 'auto'")
         self.free, self.per, self.kl = free, per, kl
+        self.terms = per != "group"
 
     def forward(self, trace: Trace, beta: Tensor | float = 1.0) -> Tensor:
         loss = -trace.log_px.mean()
@@ -123,14 +126,25 @@ class FreeBits(_Annealed):
     def _kl(self, latent: Latent) -> Tensor:
         if self.per == "group":
             return group_kl(latent, self.kl).mean()
-        if not (isinstance(latent.q, DiagonalNormal) and isinstance(latent.p, DiagonalNormal)):
-            raise InputError(f"expected diagonal Gaussians for free bits per {self.per}: use objective.per = 'group'")
-        kl = kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
+        kl = self._kl_of_coordinates(latent).flatten(0, -2).mean(0)
         if self.per == "dimension":
             return kl
         if latent.event is None:
             raise InputError("expected latent maps for free bits per channel: use objective.per = 'dimension'")
         return kl.unflatten(0, latent.event).sum((1, 2))
+
+    def _kl_of_coordinates(self, latent: Latent) -> Tensor:
+        q, p = latent.q, latent.p
+        if isinstance(p, DiagonalNormal):
+            if isinstance(q, DiagonalNormal) and self.kl != "monte-carlo":
+                return kl_per_dimension(q, p)
+            if latent.terms is not None and self.kl != "analytic":
+                return latent.terms - p.log_terms(latent.z)
+        raise InputError(
+            f"expected a diagonal Gaussian prior and a posterior that is one, or is so behind autoregressive flows or "
+            f"couplings (unless objective.kl = 'analytic'), for free bits per {self.per}; got "
+            f"{type(q).__name__} and {type(p).__name__}: use objective.per = 'group'"
+        )
 
 
 @register("objective", "tempered")

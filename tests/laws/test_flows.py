@@ -43,6 +43,20 @@ def test_the_inverse_undoes_the_map_and_the_map_the_inverse(case: Case) -> None:
 
 
 @flows
+def test_terms_of_the_log_determinant_add_up_to_it(case: Case) -> None:
+    f, x = transform(case, 4)
+    for way, points in ((f, x), (Inverse(f), f(x)), (Composed([f, f]), x)):
+        y, ladj = way.call_and_ladj(points)
+        if f.by_coordinate:
+            again, terms = way.call_and_ladjs(points)
+            assert terms.shape == x.shape
+            assert_close((again, terms.sum(-1)), (y, ladj), rtol=1e-9, atol=1e-9)
+        else:
+            with pytest.raises(NotImplementedError):
+                way.call_and_ladjs(points)
+
+
+@flows
 def test_the_ways_to_ask_agree(case: Case) -> None:
     f, x = transform(case, 4)
     y, ladj = f.call_and_ladj(x)

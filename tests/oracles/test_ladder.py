@@ -126,14 +126,18 @@ def test_the_top_rungs_are_inferred_and_the_rest_generated() -> None:
     assert_close([latent.z for latent in mixed], [latent.z for latent in generated], rtol=0, atol=0)
 
 
-def test_free_bits_are_granted_to_every_channel_of_every_rung() -> None:
+@pytest.mark.parametrize("flow", ["none", "conv-iaf"])
+def test_free_bits_are_granted_to_every_channel_of_every_rung(flow: str) -> None:
     """KL summed over the pixels, averaged over the batch, then at least the free nats."""
-    latents, h = ladder(), torch.randn(4, SIZE, dtype=torch.float64)
+    latents, h = ladder(flow=flow), torch.randn(4, SIZE, dtype=torch.float64)
     model = VAE(torch.nn.Identity(), latents, _likelihood(latents.out_shape, (1, 2, 2)))
-    trace = model.trace(torch.ones(4, 1, 2, 2).double(), h, 3)
+    trace = model.trace(torch.ones(4, 1, 2, 2).double(), h, 3, FromPosterior(terms=True))
     expected, charged = -trace.log_px.mean(), []
     for latent in trace.latents:
-        kl = kl_per_dimension(latent.q, latent.p).reshape(3, 4, *latent.event).sum((-2, -1)).mean((0, 1))
+        assert_close(latent.terms.sum(-1), latent.log_q, rtol=1e-12, atol=1e-12)
+        behind = latent.terms - latent.p.log_terms(latent.z)
+        kl = kl_per_dimension(latent.q, latent.p) if flow == "none" else behind
+        kl = kl.reshape(3, 4, *latent.event).sum((-2, -1)).mean((0, 1))
         charged += (kl > 0.7).tolist()
         expected = expected + kl.clamp(min=0.7).sum()
     assert {True, False} == set(charged)

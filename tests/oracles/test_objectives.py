@@ -8,8 +8,10 @@ from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
 from flowvae import InputError, Trace, registry
-from flowvae.distributions import DiagonalNormal, standard_normal
+from flowvae.distributions import DiagonalNormal, FlowDistribution, standard_normal
+from flowvae.distributions.diagonal import kl_per_dimension
 from flowvae.latents import FromPosterior, Latent
+from flowvae.transforms import Affine, Autoregressive, Composed
 from tests.laws.catalogue import model, models, part
 
 DIAGONAL = next(tables for tables in models() if part(tables, "posterior", "flow") is None)
@@ -102,9 +104,39 @@ def test_free_nats_have_no_slope() -> None:
     assert_close(paid, loc.detach() / 4, rtol=1e-12, atol=0)
 
 
-def test_free_bits_per_dimension_want_diagonal_gaussians() -> None:
-    with pytest.raises(InputError, match=r"use objective.per = 'group'$"):
-        objective("free_bits", per="dimension")(model(FLOWED)(torch.ones(2, 4).double()))
+def test_free_bits_per_dimension_want_a_density_that_is_a_sum_over_coordinates() -> None:
+    planar = next(tables for tables in models() if part(tables, "posterior", "flow") == "planar")
+    with pytest.raises(InputError, match=r"got FlowDistribution and DiagonalNormal: use objective.per = 'group'$"):
+        objective("free_bits", per="dimension")(
+            model(planar)(torch.ones(2, 4).double(), draw=FromPosterior(terms=True))
+        )
+    with pytest.raises(InputError, match=r"unless objective.kl = 'analytic'"):
+        objective("free_bits", per="dimension", kl="analytic")(behind_a_flow()[0])
+
+
+def behind_a_flow(samples: int = 1) -> tuple[Trace, DiagonalNormal, DiagonalNormal]:
+    """Draws from a normal behind a step that shifts and scales every coordinate by itself: from a normal, that is."""
+    loc, log_scale, m, s = torch.randn(4, 3, dtype=torch.float64)
+    p = DiagonalNormal(torch.randn(3).double(), 0.3 * torch.randn(3).double()).expand((samples, 1))
+    step = Autoregressive(lambda x: (m.expand_as(x), s.expand_as(x)), Affine(bound=1e6))
+    q = FlowDistribution(DiagonalNormal(loc, 0.3 * log_scale), Composed([step])).expand((samples, 1))
+    latent = FromPosterior(terms=True)(0, p, lambda: q)
+    exact = DiagonalNormal(loc * s.exp() + m, 0.3 * log_scale + s).expand((samples, 1))
+    return Trace(torch.zeros(samples, 1).double(), (latent,)), exact, p
+
+
+@pytest.mark.parametrize("free", [0.0, 0.5])
+def test_behind_a_flow_coordinates_are_charged_on_average_what_they_cost(free: float) -> None:
+    """Within 5 standard errors of the closed form."""
+    t, q, p = behind_a_flow(100_000)
+    exact = kl_per_dimension(q, p)[0, 0]
+    found = t.latents[0].terms - p.log_terms(t.latents[0].z)
+    error = found.flatten(0, -2).std(0) / len(found) ** 0.5
+    assert ((found.mean((0, 1)) - exact).abs() < 5 * error).all()
+    charged = objective("free_bits", free=free, per="dimension")(t)
+    assert_close(charged, found.mean((0, 1)).clamp(min=free).sum(), rtol=1e-12, atol=0)
+    assert (exact > 0.5).any()
+    assert (exact < 0.5).any()
 
 
 def test_iwae_is_the_log_of_the_mean_weight() -> None:

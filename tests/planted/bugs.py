@@ -814,6 +814,11 @@ def free_bits_of_each_pixel(self: FreeBits, latent: Any) -> Tensor:
     return objectives.kl_per_dimension(latent.q, latent.p).flatten(0, -2).mean(0)
 
 
+def terms_of_the_base(self: FlowDistribution, eps: Tensor) -> tuple[Tensor, Tensor]:
+    z0, terms = self.base.terms_from_noise(eps)
+    return self.transform(z0), terms
+
+
 def vectors_without_their_mask(self: Normed) -> Tensor:
     return self.direction
 
@@ -1577,7 +1582,14 @@ BUGS = [
         FreeBits,
         "_kl",
         free_bits_of_each_pixel,
-        test_ladder.test_free_bits_are_granted_to_every_channel_of_every_rung,
+        partial(test_ladder.test_free_bits_are_granted_to_every_channel_of_every_rung, "none"),
+    ),
+    Bug(
+        "a coordinate behind a flow costs what it did before it",
+        FlowDistribution,
+        "terms_from_noise",
+        terms_of_the_base,
+        partial(test_objectives.test_behind_a_flow_coordinates_are_charged_on_average_what_they_cost, 0.0),
     ),
     Bug(
         "noise takes bytes out of their cells",

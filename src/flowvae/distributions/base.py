@@ -32,17 +32,33 @@ class Reparameterised(Distribution, ABC):
         """z = f(eps) and log q(z)."""
 
     @property
+    def by_coordinate(self) -> bool:
+        """Whether log q is a sum over coordinates, of log q(z_i | those before z_i) in some order."""
+        return False
+
+    def terms_from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """z = f(eps) and the terms of log q(z), one a coordinate ``(*, D)``, where it is ``by_coordinate``."""
+        raise NotImplementedError
+
+    @property
     @abstractmethod
     def like(self) -> Tensor:
         """A tensor of the distribution, for the type and device of its noise."""
 
     def rsample_and_log_prob(self, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
         """One draw of shape batch + event, and its log-density of shape batch."""
-        shape = self.batch_shape + self.event_shape
-        return self.from_noise(noise(shape).to(self.like) if noise else self._standard_normal(shape))
+        return self.from_noise(self._noise(noise))
+
+    def rsample_and_terms(self, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """As `rsample_and_log_prob`, with the terms of the log-density, of shape batch + event."""
+        return self.terms_from_noise(self._noise(noise))
 
     def rsample(self, sample_shape: Shape = NO_SHAPE) -> Tensor:
         return self.from_noise(self._standard_normal(self._extended_shape(torch.Size(sample_shape))))[0]
+
+    def _noise(self, noise: Noise | None) -> Tensor:
+        shape = self.batch_shape + self.event_shape
+        return noise(shape).to(self.like) if noise else self._standard_normal(shape)
 
     def _standard_normal(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, dtype=self.like.dtype, device=self.like.device)

@@ -62,11 +62,28 @@ class DiagonalNormal(Reparameterised):
         log_q = -(0.5 * eps.square() + self.log_scale).sum(-1) - HALF_LOG_2PI * eps.shape[-1]
         return torch.addcmul(self.loc, eps, self.log_scale.exp()), log_q
 
+    @property
+    def by_coordinate(self) -> bool:
+        return True
+
+    def terms_from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.addcmul(self.loc, eps, self.log_scale.exp()), self._terms(eps)
+
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        eps = (value - self.loc) * torch.exp(-self.log_scale)
+        eps = self._noise_of(value)
         return -(0.5 * eps.square() + self.log_scale).sum(-1) - HALF_LOG_2PI * value.shape[-1]
+
+    def log_terms(self, value: Tensor) -> Tensor:
+        """The log-density of each coordinate, ``(*, D)``."""
+        return self._terms(self._noise_of(value))
+
+    def _noise_of(self, value: Tensor) -> Tensor:
+        return (value - self.loc) * torch.exp(-self.log_scale)
+
+    def _terms(self, eps: Tensor) -> Tensor:
+        return -(0.5 * eps.square() + self.log_scale) - HALF_LOG_2PI
 
     def whiten(self, columns: Tensor) -> Tensor:
         """diag(sigma)^-1 A for A ``(*, D, K)``."""

@@ -34,6 +34,15 @@ class FlowDistribution(Reparameterised):
         z, ladj = self.transform.call_and_ladj(z0)
         return z, log_q0 - ladj
 
+    @property
+    def by_coordinate(self) -> bool:
+        return self.base.by_coordinate and self.transform.by_coordinate
+
+    def terms_from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
+        z0, terms = self.base.terms_from_noise(eps)
+        z, ladjs = self.transform.call_and_ladjs(z0)
+        return z, terms - ladjs
+
     def log_prob(self, value: Tensor) -> Tensor:
         z0, ladj = self.transform.inverse_and_ladj(value)
         return self.base.log_prob(z0) + ladj

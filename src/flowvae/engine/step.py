@@ -18,6 +18,7 @@ class Loss(Protocol):
     """An objective, as the step needs it."""
 
     samples: int
+    terms: bool
 
     def __call__(self, trace: Trace, beta: Tensor) -> Tensor: ...
 
@@ -37,7 +38,7 @@ class Step(nn.Module):
 
     def trace(self, x: Tensor) -> Trace:
         """The model's terms at ``x``, with the objective's number of samples."""
-        return self.model(x, samples=self.objective.samples, draw=FromPosterior(self.noise))
+        return self.model(x, samples=self.objective.samples, draw=FromPosterior(self.noise, self.objective.terms))
 
     def loss(self, trace: Trace, beta: Tensor) -> Tensor:
         """The objective, and what the structure adds to it."""

@@ -25,6 +25,9 @@ class Latent:
     event: tuple[int, ...] | None = None
     """The shape (C, H, W) of the maps that z lists channel by channel, where it does."""
 
+    terms: Tensor | None = None
+    """log q as a sum over coordinates, ``(S, B, D)``, where it is one and the draw was asked for its terms."""
+
     @property
     def kl(self) -> Tensor:
         """The one-sample estimate log q - log p, ``(S, B)``."""

@@ -9,18 +9,26 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from flowvae.distributions import rsample_and_log_prob, sample_and_log_prob
+from flowvae.distributions.base import Reparameterised
 from flowvae.latents.base import Draw, Latent
 
 
 @dataclass(frozen=True)
 class FromPosterior:
-    """z ~ q(z | x, c): inference. ``noise(n, shape)`` may supply the standard-normal noise of group n."""
+    """z ~ q(z | x, c): inference. ``noise(n, shape)`` may supply the standard-normal noise of group n.
+
+    With ``terms`` the groups hold log q coordinate by coordinate too, where it is a sum of such terms.
+    """
 
     noise: Callable[[int, torch.Size], Tensor] | None = None
+    terms: bool = False
 
     def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
-        posterior = q()
-        z, log_q = rsample_and_log_prob(posterior, partial(self.noise, n) if self.noise else None)
+        posterior, noise = q(), partial(self.noise, n) if self.noise else None
+        if self.terms and isinstance(posterior, Reparameterised) and posterior.by_coordinate:
+            z, terms = posterior.rsample_and_terms(noise)
+            return Latent(z, terms.sum(-1), p.log_prob(z), posterior, p, terms=terms)
+        z, log_q = rsample_and_log_prob(posterior, noise)
         return Latent(z, log_q, p.log_prob(z), posterior, p)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from flowvae.transforms.base import Transform
+from flowvae.transforms.base import Triangular
 
 
 class Update(Protocol):
@@ -92,7 +92,7 @@ FEW = 16
 """Points up to which iterating over all coordinates at once was the faster, on a CPU."""
 
 
-class Autoregressive(Transform):
+class Autoregressive(Triangular):
     """y_i = u(x_i; phi_i) where the parameters phi_i, such as (m_i, s_i), depend on those x_j only that precede i.
 
     The Jacobian is triangular in that order, so log |det| = sum_i log du/dx_i. The forward direction (sampling under an
@@ -127,9 +127,8 @@ class Autoregressive(Transform):
         self.inversion = inversion
         self.tolerance = tolerance if inversion == "jacobi" else 0.0
 
-    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y, ladj = self.update.forward(x, *self.net(x))
-        return y, ladj.sum(-1)
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.update.forward(x, *self.net(x))
 
     def _inverse(self, y: Tensor) -> Tensor:
         solve = getattr(self.net, "solve", None)

@@ -24,6 +24,15 @@ class Transform(torch.distributions.Transform):
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """y = f(x) and log |det df/dx|."""
 
+    @property
+    def by_coordinate(self) -> bool:
+        """Whether its log-determinant is a sum over coordinates: a `Triangular`, or made of such."""
+        return False
+
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y = f(x) and the terms of log |det df/dx|, one a coordinate ``(*, D)``, where it is ``by_coordinate``."""
+        raise NotImplementedError
+
     def _call(self, x: Tensor) -> Tensor:
         return self.call_and_ladj(x)[0]
 
@@ -34,6 +43,22 @@ class Transform(torch.distributions.Transform):
         """x = f^-1(y) and log |det dx/dy|."""
         x = self._inverse(y)
         return x, -self.call_and_ladj(x)[1]
+
+
+class Triangular(Transform):
+    """A bijection whose Jacobian is triangular in some order: log |det| is the sum of the log |dy_i/dx_i|."""
+
+    @abstractmethod
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y = f(x) and log |dy_i/dx_i|, both ``(*, D)``."""
+
+    @property
+    def by_coordinate(self) -> bool:
+        return True
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y, ladjs = self.call_and_ladjs(x)
+        return y, ladjs.sum(-1)
 
 
 class Composed(Transform):
@@ -48,6 +73,17 @@ class Composed(Transform):
         for part in self.parts:
             x, ladj = part.call_and_ladj(x)
             total = total + ladj
+        return x, total
+
+    @property
+    def by_coordinate(self) -> bool:
+        return all(part.by_coordinate for part in self.parts)
+
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = torch.zeros_like(x)
+        for part in self.parts:
+            x, ladjs = part.call_and_ladjs(x)
+            total = total + ladjs
         return x, total
 
     def _inverse(self, y: Tensor) -> Tensor:
@@ -70,8 +106,16 @@ class Inverse(Transform):
         super().__init__()
         self.base = base
 
+    @property
+    def by_coordinate(self) -> bool:
+        return self.base.by_coordinate
+
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.base.inverse_and_ladj(x)
+
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.base._inverse(x)
+        return y, -self.base.call_and_ladjs(y)[1]
 
     def _inverse(self, y: Tensor) -> Tensor:
         return self.base(y)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from flowvae.transforms.autoregressive import Update
-from flowvae.transforms.base import Transform
+from flowvae.transforms.base import Triangular
 
 
-class Coupling(Transform):
+class Coupling(Triangular):
     """y_i = x_i where ``kept``, elsewhere y_i = u(x_i; phi_i), the parameters phi a function of the x that are kept.
 
     The Jacobian is triangular, so log |det| is the sum of log du/dx_i over what changes. Either direction is one pass
@@ -30,9 +30,9 @@ class Coupling(Transform):
         self.update = update
         self.kept = kept
 
-    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y, ladj = self.update.forward(x, *self._parameters(x))
-        return torch.where(self.kept, x, y), ladj.masked_fill(self.kept, 0).sum(-1)
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y, ladjs = self.update.forward(x, *self._parameters(x))
+        return torch.where(self.kept, x, y), ladjs.masked_fill(self.kept, 0)
 
     def _inverse(self, y: Tensor) -> Tensor:
         return torch.where(self.kept, y, self.update.inverse(y, *self._parameters(y)))
