@@ -7,7 +7,7 @@ from flowvae.report.pages import provenance_line
 from flowvae.report.tables import study_table
 
 FIGURES = {
-    "true_posterior": "Posteriors on the latent plane, each on its own window.",
+    "true_posterior": "Densities in the latent plane: true posteriors (or targets) and those fitted to them.",
     "manifold": "Means of p(x | z) over the latent plane, through the prior's quantiles.",
     "rows": "Bound and estimate of log p(x) of each row.",
     "curves": "Bound during training, on training and validation data.",

@@ -46,7 +46,7 @@ def measured(name: str, model: VAE, data: Data, **options: float) -> Measured:
 def test_the_divergence_is_log_px_minus_the_bound(data: Data, posterior: dict) -> None:
     """E_q log q(z | x) / p(z | x) = log p(x) - ELBO, both by 20,000 draws."""
     net = model(data, posterior)
-    found = measured("true_posterior", net, data, count=1, reach=7.0)
+    found = measured("true_posterior", net, data, count=1, reach=7.0, points=201)
     result = evaluate(net, chosen(data.test, 1), samples=20_000)
     assert abs(found.figures["posterior_kl"] - (result.log_likelihood - result.elbo)) < 0.02
     assert found.figures["posterior_kl"] > 0.05
@@ -57,7 +57,7 @@ def test_where_the_likelihood_says_nothing_the_posterior_is_the_prior(data: Data
     net = model(data, GAUSSIAN)
     with torch.no_grad():
         net.likelihood.decoder.net[0].weight.zero_()
-    found = measured("true_posterior", net, data, reach=8.0)
+    found = measured("true_posterior", net, data, reach=8.0, points=201)
     x = chosen(data.test, 4).batch(torch.arange(4))
     phi = net.latents.posterior.net(net.encoder(x))
     mu, sigma = phi[:, :2], torch.nn.functional.softplus(phi[:, 2:] + math.log(math.e - 1))
@@ -74,7 +74,7 @@ def test_pictures_lie_as_the_plane_does(data: Data) -> None:
     with torch.no_grad():
         net.latents.posterior.net.weight.zero_()
         net.latents.posterior.net.bias.copy_(torch.tensor([2.0, 3.0, -1.0, -1.0]))
-    arrays = measured("true_posterior", net, data, count=1, reach=8.0).arrays
+    arrays = measured("true_posterior", net, data, count=1, reach=8.0, points=201).arrays
     total, middles = arrays["aggregate"].sum(), (np.arange(BINS) + 0.5) * 16 / BINS
     height = 8.0 - (arrays["aggregate"].sum(1) * middles).sum() / total
     right = (arrays["aggregate"].sum(0) * middles).sum() / total - 8.0
@@ -92,11 +92,15 @@ def test_the_data_are_the_first_of_their_labels(data: Data) -> None:
     assert torch.equal(found.values, data.test.frozen(0).values[places])
 
 
-def test_a_grid_that_misses_q_is_refused(data: Data) -> None:
-    with pytest.raises(
-        InputError, match=r"expected q\(z \| x\) to sum to 1 on the grid; got .*: raise reach or points"
-    ):
-        measured("true_posterior", model(data, GAUSSIAN), data, reach=0.5)
+def test_a_grid_that_misses_q_grows_or_is_refused(data: Data) -> None:
+    net = model(data, GAUSSIAN)
+    wide = measured("true_posterior", net, data, reach=9.0, points=201).figures["posterior_kl"]
+    narrow = measured("true_posterior", net, data, reach=3.0, points=67).figures["posterior_kl"]
+    assert narrow == pytest.approx(wide, abs=2e-3)
+    with pytest.raises(InputError, match=r"on a grid 1.5 times as wide; got .* at \[-1.35, 1.35\]: raise reach$"):
+        measured("true_posterior", net, data, reach=0.4, points=41)
+    with pytest.raises(InputError, match=r"nats with half the points; got .*: raise points$"):
+        measured("true_posterior", net, data, points=9)
 
 
 @pytest.mark.parametrize("name", ["true_posterior", "manifold"])

@@ -77,9 +77,10 @@ def test_without_an_observation_the_bound_is_minus_the_divergence() -> None:
     )
     with torch.no_grad():
         model.latents.posterior.net.bias.copy_(torch.tensor([0.0, 0.1, 0.3, 0.0]))
-        found = registry.build(
-            "measure", {"name": "true_posterior", "count": 1, "reach": 9.0, "points": 901}, model, data, data.test
-        )
+        grid = {"name": "true_posterior", "count": 1, "reach": 5.0, "points": 501}  # q reaches further, at great cost
+        found = registry.build("measure", grid, model, data, data.test)
+        wide = registry.build("measure", grid | {"reach": 9.0, "points": 901}, model, data, data.test)
+    assert found.figures["posterior_kl"] == pytest.approx(wide.figures["posterior_kl"], abs=2e-3)
     result = evaluate(model, data.test, samples=200_000)
     assert result.elbo == pytest.approx(-found.figures["posterior_kl"], abs=0.02)
     assert abs(result.log_likelihood) < 0.1

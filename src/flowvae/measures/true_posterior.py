@@ -1,7 +1,7 @@
 """The true posterior of a model of two latents, on a grid, and how far q is from it."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +20,11 @@ PICTURE = 121
 """Points of a picture's side."""
 BINS = 45
 """Of the aggregate posterior's histogram."""
-MASS = 1e-3
-"""How far the grid's sum of q may be from 1."""
+TOLERANCE = 2e-3
+"""Nats by which a wider grid, or one of half its points, may change a divergence."""
+GROWTH = 1.5
+MOST = 3
+"""How much wider the next grid is, and how often."""
 
 
 @register("measure", "true_posterior")
@@ -39,32 +42,85 @@ def true_posterior(
     """KL( q(z | x) || p(z | x) ) of ``count`` data of different labels, z in the plane, in nats, and pictures of both.
 
     p(z | x) = p(x | z) p(z) / p(x), p(x) = integral p(x | z) p(z) dz, and the KL are sums over a grid of ``points`` x
-    ``points`` on [-reach, reach]^2, exact to rounding where no density is narrower than its step. Figures:
+    ``points`` on [-reach, reach]^2, and over wider ones of the same step until the KL changes no more, by 0.002 nats:
+    little of q far out, where p is next to nothing, can cost much. Figures:
     ``posterior_kl`` is the mean over the data, ``posterior_kl_0`` and so on those of each. Arrays, densities as
     ``(rows from above, columns)``: ``prior`` and ``aggregate``, the mean of q(z | x) over the first ``aggregate``
     held-out data, on the plane; ``q`` and ``true`` of each datum, ``(count, *)``, on its ``window``
     ``(count, (left, right, bottom, top))``, drawn around it or the whole plane; and the data, ``x``.
 
-    Raises `InputError` for a model whose latents are not one group of two, and for a grid too coarse or too small for
-    q (its mass is told).
+    Raises `InputError` for a model whose latents are not one group of two, for a KL that still grows on a grid three
+    times wider, and for a grid so coarse that half its points give another KL.
     """
     if getattr(model.latents, "out_shape", None) != (2,):
         raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")
     x = inputs(model, chosen(held_out, count), range(min(count, len(held_out))))
-    axis = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
-    log_joint, log_q, log_prior = on_grid(model, x, axis.expand(len(x), -1), axis.expand(len(x), -1))
-    cell = 2 * math.log(2 * reach / (points - 1))
-    mass = log_q.double().exp().sum(0) * math.exp(cell)
-    if (mass - 1).abs().max() > MASS:
-        worst = float(mass[(mass - 1).abs().argmax()])
-        raise InputError(f"expected q(z | x) to sum to 1 on the grid; got {worst:.4f}: raise reach or points")
-    log_true = log_joint - (torch.logsumexp(log_joint, 0) + cell)
-    weights = log_q.double().exp() * math.exp(cell)
-    kl = torch.where(weights > 0, weights * (log_q - log_true).double(), 0.0).sum(0)
+    first = Plane.of(model, x, reach, points)
+    kl = divergence(model, x, first)
     figures = {"posterior_kl": float(kl.mean())} | {f"posterior_kl_{i}": float(value) for i, value in enumerate(kl)}
     plane = x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4)
-    windows = _windows(log_true, log_q, axis, cell) if window == "posterior" else plane
-    return Measured(figures, {**_pictures(model, x, windows, log_prior, axis, held_out, aggregate), "x": _array(x)})
+    windows = _windows(first) if window == "posterior" else plane
+    return Measured(figures, {**_pictures(model, x, windows, first, held_out, aggregate), "x": _array(x)})
+
+
+class Plane(NamedTuple):
+    """log p(x, z), log q(z | x) and log p(z) of a model, each ``(n, n, B)``, on the square grid over ``axis``."""
+
+    axis: Tensor
+    log_joint: Tensor
+    log_q: Tensor
+    log_prior: Tensor
+
+    @classmethod
+    def of(cls, model: VAE, x: Tensor, reach: float, points: int) -> "Plane":
+        """The grid of ``points`` x ``points`` on [-reach, reach]^2."""
+        axis = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
+        found = on_grid(model, x, axis.expand(len(x), -1), axis.expand(len(x), -1))
+        return cls(axis, *(log.unflatten(0, (points, points)) for log in found))
+
+    @property
+    def halved(self) -> "Plane":
+        """Every second point in either direction."""
+        return Plane(self.axis[::2], *(log[::2, ::2] for log in self[1:]))
+
+    @property
+    def log_cell(self) -> float:
+        """log of the area that a point stands for."""
+        return 2 * math.log(float(self.axis[1] - self.axis[0]))
+
+    @property
+    def log_true(self) -> Tensor:
+        """log p(z | x), normalised on the grid."""
+        return self.log_joint - (torch.logsumexp(self.log_joint, (0, 1)) + self.log_cell)
+
+    @property
+    def divergence(self) -> Tensor:
+        """KL(q || p(z | x)) as a sum, ``(B,)``, the mass of q as it is."""
+        weights = (self.log_q.double() + self.log_cell).exp()
+        return torch.where(weights > 0, weights * (self.log_q - self.log_true).double(), 0.0).sum((0, 1))
+
+
+def divergence(model: VAE, x: Tensor, plane: Plane) -> Tensor:
+    """KL(q || p(z | x)) ``(B,)`` on ever wider grids from ``plane`` on, until it changes no more."""
+    reach, points, kl = float(plane.axis[-1]), len(plane.axis), plane.divergence
+    for _ in range(MOST):
+        reach, points = reach * GROWTH, 1 + round((points - 1) * GROWTH)
+        plane, before = Plane.of(model, x, reach, points), kl
+        kl = plane.divergence
+        if (kl - before).abs().max() < TOLERANCE:
+            break
+    else:
+        change = float((kl - before).abs().max())
+        raise InputError(
+            f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats on a grid {GROWTH:g} times "
+            f"as wide; got {change:.2g} at [-{reach:g}, {reach:g}]: raise reach"
+        )
+    if (change := float((plane.halved.divergence - kl).abs().max())) > TOLERANCE:
+        raise InputError(
+            f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats with half the points; "
+            f"got {change:.2g}: raise points"
+        )
+    return kl
 
 
 def chosen(split: Split, count: int) -> Split:
@@ -95,11 +151,9 @@ def on_grid(model: VAE, x: Tensor, across: Tensor, up: Tensor) -> tuple[Tensor, 
     return log_joint, log_q, log_prior
 
 
-def _windows(log_true: Tensor, log_q: Tensor, axis: Tensor, cell: float) -> Tensor:
+def _windows(plane: Plane) -> Tensor:
     """For each datum the square that holds p(z | x) and q(z | x): ``(B, (left, right, bottom, top))``."""
-    n = len(axis)
-    both = ((log_true.exp() + log_q.exp()) / 2 * math.exp(cell)).unflatten(0, (n, n))
-    found = []
+    both, axis, found = (plane.log_true.exp() + plane.log_q.exp()) / 2 * math.exp(plane.log_cell), plane.axis, []
     for marginal in (both.sum(0), both.sum(1)):
         centre = (axis[:, None] * marginal).sum(0)
         sd = ((axis[:, None] - centre) ** 2 * marginal).sum(0).sqrt()
@@ -110,16 +164,16 @@ def _windows(log_true: Tensor, log_q: Tensor, axis: Tensor, cell: float) -> Tens
 
 
 def _pictures(
-    model: VAE, x: Tensor, windows: Tensor, log_prior: Tensor, axis: Tensor, held_out: Split, aggregate: int
+    model: VAE, x: Tensor, windows: Tensor, plane: Plane, held_out: Split, aggregate: int
 ) -> dict[str, np.ndarray]:
     steps = torch.linspace(0, 1, PICTURE, dtype=x.dtype, device=x.device)
     left, right, bottom, top = (edge[:, None] for edge in windows.unbind(-1))
     log_joint, log_q, _ = on_grid(model, x, left + (right - left) * steps, bottom + (top - bottom) * steps)
-    side = (len(axis), len(axis))
-    prior = log_prior[:, 0].exp().unflatten(0, side).flip(0)
+    thinned = max(1, len(plane.axis) // PICTURE)
+    prior = plane.log_prior[..., 0].exp().flip(0)
     return {
-        "prior": _array(prior[:: max(1, side[0] // PICTURE), :: max(1, side[0] // PICTURE)]),
-        "aggregate": _aggregate(model, held_out, aggregate, float(axis[-1])),
+        "prior": _array(prior[::thinned, ::thinned]),
+        "aggregate": _aggregate(model, held_out, aggregate, float(plane.axis[-1])),
         "q": _array(_upright(log_q.exp())),
         "true": _array(_upright((log_joint - log_joint.logsumexp(0)).exp())),
         "window": _array(windows),
