@@ -113,7 +113,7 @@ class Config(BaseModel):
         training, phases = _training(tables, components)
         return cls(
             seed=training.seed,
-            data=_data(tables["data"]),
+            data=_data(tables["data"], components["likelihood"]["name"]),
             **components,
             training=training.model_dump(exclude={"seed", "phases"}) | {"epochs": training.total_epochs},
             evaluation=validated(EvaluationOptions, _table(tables, "evaluation"), "evaluation"),
@@ -219,9 +219,10 @@ def _table(tables: Mapping[str, Any], key: str) -> Table:
     return table
 
 
-def _data(spec: Any) -> Table:
+def _data(spec: Any, likelihood: str) -> Table:
     """The resolved data table, its places absolute: a run is evaluated from any folder."""
-    table = resolve_data(_spec(spec, "data"))
+    accepts = getattr(registry.component("likelihood", likelihood), "accepts", ())
+    table = resolve_data(_spec(spec, "data"), sequences="sequence" in accepts)
     return table | {key: str(Path(table[key]).expanduser().resolve()) for key in PLACES if table.get(key)}
 
 

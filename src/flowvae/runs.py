@@ -114,7 +114,7 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     """
     tables = {"data": dict(run.config.data)}
     if data is not None:
-        source, own = resolve_data(data), run.config.data
+        source, own = resolve_data(data, sequences=run.schema is not None), run.config.data
         known = {option.name for option in registry.options("data", source["name"])}
         kept = own.keys() if source["name"] == own["name"] else {"binarise", "dequantise"} & own.keys() & known
         taken = {key: own[key] for key in kept}

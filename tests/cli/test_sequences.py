@@ -162,3 +162,21 @@ def test_a_proposal_that_is_in_the_data_has_its_true_label(
     found = proposals.optimise(model, data, 2, points=40)
     assert data.test.labels is not None
     assert [proposal.true for proposal in found.proposals] == [pytest.approx(data.test.labels[7].item())]
+
+
+def test_a_run_from_a_column_reads_tables_and_texts(tmp_path: Path) -> None:
+    lines = ["C C O", "C O", "O O C", "C", "O C", "C C"] * 5
+    (tmp_path / "lines.csv").write_text("name,text\n" + "".join(f"n,{line}\n" for line in lines))
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    (tmp_path / "only.csv").write_text("other\n" + "\n".join(lines))
+    run, table = str(tmp_path / "run"), str(tmp_path / "lines.csv")
+    changes = [a for change in ("data.column=text", "training.epochs=1") for a in ("--set", change)]
+    assert main(["train", "tokens", "--data", table, "--out", run, "--quiet", *changes]) == 0
+    for file, column in (("lines.csv", ""), ("lines.txt", ""), ("only.csv", "other")):
+        change = ["--set", f"data.column={column}"] if column else []
+        out = tmp_path / f"{file}.scores.csv"
+        assert (
+            main(["score", run, "--data", str(tmp_path / file), "-o", str(out), "--samples", "2", "--quiet", *change])
+            == 0
+        )
+        assert len(out.read_text().splitlines()) == 31

@@ -67,3 +67,12 @@ def test_sizes_are_log_normal_on_the_normalised_scale() -> None:
 )
 def test_validity(names: str, valid: bool) -> None:
     assert is_valid([(name, None) for name in names.split()]) is valid
+
+
+@pytest.mark.parametrize(
+    ("channels", "units", "valid"),
+    [((8, 8, 64), (64, 64, 4), True), ((64, 8), (10,), False), ((8,), (4, 900), False), ((0,), (10,), False)],
+)
+def test_sizes_are_part_of_validity(channels: tuple[int, ...], units: tuple[int, ...], valid: bool) -> None:
+    image, dense = [("conv", str(size)) for size in channels], [("linear", str(size)) for size in units]
+    assert is_valid([*image, ("flatten", None), *dense]) is valid

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowvae.data import load_data
+from flowvae.data.tokens import read_lines
 from flowvae.errors import InputError
 from flowvae.schema import Schema
 
@@ -73,3 +74,20 @@ def test_what_cannot_be_read_is_named(name: str, content: bytes, options: dict, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=said):
         load_data({"name": "tokens", "path": str(tmp_path / name), **options})
+
+
+def test_a_path_is_of_tokens_by_its_ending_or_its_options(tmp_path: Path) -> None:
+    lines = ["CCl", "CCO", "OC", "CO"]
+    (tmp_path / "molecules.smi").write_text("\n".join(lines))
+    (tmp_path / "molecules.csv").write_text("name,smiles\n" + "".join(f"m,{line}\n" for line in lines))
+    text = load_data(tmp_path / "molecules.smi", unit="smiles")
+    table = load_data(tmp_path / "molecules.csv", unit="smiles", column="smiles")
+    assert set(texts(text)) == set(texts(table)) == set(lines)
+
+
+def test_cells_and_lines_end_where_they_end(tmp_path: Path) -> None:
+    """A cell may hold a line break, and a line what only looks like one."""
+    (tmp_path / "a.csv").write_bytes(b'text,n\r\n"one\nline",1\r\ntwo,2\r\nthree,3\r\n')
+    assert read_lines(tmp_path / "a.csv", "text") == ["one\nline", "two", "three"]
+    (tmp_path / "a.txt").write_bytes("one\u2028line\r\ntwo\x0cwords\n".encode())
+    assert read_lines(tmp_path / "a.txt") == ["one\u2028line", "two\x0cwords"]

@@ -92,7 +92,7 @@ def _choices(option: registry.Option) -> list[Any]:
     if option.type.startswith("'"):
         return [literal_eval(choice) for choice in option.type.split(" | ")]
     if option.type.startswith("int >= ") and option.name != "width":  # one unit would leave much of a net unused
-        return [int(option.type.removeprefix("int >= "))]
+        return [int(option.type.removeprefix("int >= ").split()[0])]
     return []
 
 

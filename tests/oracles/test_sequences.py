@@ -179,6 +179,18 @@ def test_a_beam_of_one_is_greedy() -> None:
     assert_close(log_p[0], p.log_prob(p.mode), rtol=1e-10, atol=1e-12)
 
 
+def test_in_half_precision_every_type_has_its_number() -> None:
+    """bfloat16 knows no odd number above 256."""
+    schema = Schema(2, [Type(f"t{number}") for number in range(1000)])
+    spec = {"name": "sequence", "decoder": {"name": "gru", "width": 4}}
+    p = registry.build("likelihood", spec, (3,), schema).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        q = p(torch.randn(500, 3))
+        drawn, found = q.sample()[..., 0], q.beam(2)[0][..., 0]
+    assert drawn.dtype == found.dtype == torch.float32
+    assert ((drawn > 512) & (drawn % 2 == 1)).any()
+
+
 def test_a_wider_beam_finds_no_worse() -> None:
     p = given(LEVELS, "gru", 50)
     scores = [p.beam(width)[1][0] for width in (1, 2, 4, 31)]

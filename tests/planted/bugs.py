@@ -210,11 +210,11 @@ def forgets_earlier_blocks(
     self.table[rows] = offset
 
 
-def ends_with_the_points(self: Autoregressive, y: Tensor) -> Tensor:
+def ends_with_the_points(self: Autoregressive, y: Tensor, tolerance: float) -> Tensor:
     x = y
     for _ in range(y.shape[-1]):
         previous, x = x, self.update.inverse(y, *self.net(x))
-        if self._unchanged(x, previous):
+        if self._unchanged(x, previous, tolerance):
             break
     return x
 

@@ -37,7 +37,9 @@ def tell_pairs(schema: "Schema", originals: "np.ndarray", decoded: "np.ndarray",
         lines += [f"original  {schema.text(x)}", f"decoded   {schema.text(y)}", f"distance  {distance}", ""]
     tell(lines[:-1], records, out)
     mean = sum(distances) / len(distances)
-    note(f"{distances.count(0)} of {len(distances)} decoded exactly, mean edit distance {mean:.2f}")
+    numeric = any(feature.kind != "discrete" for feature in schema.features.values())
+    right = "decoded with all types right" if numeric else "decoded exactly"
+    note(f"{distances.count(0)} of {len(distances)} {right}, mean edit distance {mean:.2f}")
 
 
 def record(schema: "Schema", x: "np.ndarray") -> dict[str, Any]:

@@ -39,11 +39,12 @@ def list_studies(results: ResultsFolder = Path("results")) -> None:
     from flowvae.results import Results
     from flowvae.study import Study, studies
 
+    width = max(map(len, studies()))
     for name in studies():
         study, have = Study.load(name), Results(results, name)
         total = len(study.rows) * len(study.seeds)
         done = sum(have.has(row.name, seed, study.digest(row, seed)) for row in study.rows for seed in study.seeds)
-        typer.echo(f"{name:14}  {done:2} of {total} runs done  {study.title}")
+        typer.echo(f"{name:{width}}  {done:2} of {total} runs done  {study.title}")
 
 
 @app.command("run")

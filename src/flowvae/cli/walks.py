@@ -108,6 +108,8 @@ def optimise(
     if not quiet:
         note(f"predictions on held-out data: RMSE {found.rmse:.4g}, Pearson r {found.pearson:.3f}")
         note(f"best of the training data: {found.best:.4g}")
+    if len(found.proposals) < n:
+        note(f"{len(found.proposals)} proposals, not {n}: the search found no more that differ")
     lines = [f"{'predicted':17}  {'in data':7}  sequence"]
     for proposal in found.proposals:
         true = "unknown" if proposal.true is None else f"{proposal.true:.4f}"

@@ -74,11 +74,18 @@ def draw(noise: np.random.RandomState) -> list[Step]:
 
 
 def is_valid(steps: Sequence[Step]) -> bool:
-    """Whether the types follow the grammar, whatever their features; rates lie in [0, 1] by their density.
+    """Whether types and features follow the grammar: channels, one at least, do not shrink, and units do not grow.
+
+    Rates lie in [0, 1] by their density.
 
     >>> is_valid([("conv", "8"), ("flatten", None), ("linear", "10")]), is_valid([("conv", "8"), ("linear", "10")])
     (True, False)
+    >>> is_valid([("conv", "8"), ("conv", "4"), ("flatten", None), ("linear", "10")])
+    False
     """
+    channels, units = ([float(shown or 1) for own, shown in steps if own == name] for name in ("conv", "linear"))
+    if min([*channels, *units], default=1.0) < 1 or channels != sorted(channels) or units != sorted(units)[::-1]:
+        return False
     names = [name for name, _ in steps]
     image, dense = [], names
     if "flatten" in names:

@@ -25,25 +25,36 @@ def load_data(spec: str | Path | dict[str, Any], **options: Any) -> Data:
     return replace(data, spec=table)
 
 
-def resolve_data(spec: str | Path | dict[str, Any], **options: Any) -> dict[str, Any]:
+TEXTS = (".txt", ".smi", ".smiles")
+
+
+def resolve_data(spec: str | Path | dict[str, Any], *, sequences: bool = False, **options: Any) -> dict[str, Any]:
     """The full table of options that ``spec`` stands for; a path becomes ``{"name": "file", "path": ...}``.
 
-    Raises `InputError` for an unknown name, a path that does not exist and invalid options.
+    A path is that of ``tokens`` where it ends as a text does, where ``options`` that only those have are given, or
+    where ``sequences`` are expected. Raises `InputError` for an unknown name, a path that does not exist, and options
+    that are invalid.
     """
     table = {**spec, **options} if isinstance(spec, dict) else {"name": str(spec), **options}
     name = table.get("name")
     if isinstance(name, str) and name not in registry.names("data"):
-        table |= {"name": _source(name), "path": name}
+        table |= {"name": _source(name, sequences or _of_tokens(table)), "path": name}
     return registry.resolve("data", table)
 
 
-def _source(path: str) -> str:
+def _of_tokens(options: dict[str, Any]) -> bool:
+    """Whether ``options`` has some of tokens that a file of numbers has not."""
+    tokens, file = ({option.name for option in registry.options("data", name)} for name in ("tokens", "file"))
+    return bool(options.keys() & (tokens - file))
+
+
+def _source(path: str, sequences: bool) -> str:
     """The source that reads ``path``."""
     place = Path(path).expanduser()
     if place.is_dir():
         return "folder"
     if place.is_file():
-        return "tokens" if place.suffix.lower() == ".txt" else "file"
+        return "tokens" if sequences or place.suffix.lower() in TEXTS else "file"
     if place.suffix or len(place.parts) > 1:
         raise InputError(f"expected a file or a folder; got {path!r}, which does not exist: check the path")
     known = registry.names("data")

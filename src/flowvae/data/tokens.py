@@ -1,9 +1,10 @@
 """One's own sequences of tokens: a text with one a line, or a column of a table."""
 
 import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,9 @@ from flowvae.schema import Schema, Type
 UNKNOWN = "<unk>"
 SMILES = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|.")
 """Brackets, two-letter atoms and two-digit ring bonds in one piece; else character by character."""
+
+TABLES = {".csv": ",", ".tsv": "\t"}
+"""What separates the cells of a table."""
 
 Unit = Literal["words", "characters", "smiles"]
 
@@ -73,17 +77,17 @@ def read_lines(path: str | Path, column: str = "") -> list[str]:
     """The lines of a text that are not empty, or the ``column`` of a table: by default its only one."""
     place = Path(path).expanduser()
     try:
-        text = place.read_text(encoding="utf-8-sig")
+        text = place.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"expected a text in UTF-8; got {place.name!r}, which is not: convert it") from None
-    lines = text.splitlines()
-    if place.suffix.lower() in (".csv", ".tsv"):
-        table = csv.DictReader(lines, delimiter="," if place.suffix.lower() == ".csv" else "\t")
+    lines: Iterable[str] = text.replace("\r\n", "\n").split("\n")
+    if place.suffix.lower() in TABLES:
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[place.suffix.lower()])
         names = list(table.fieldnames or [])
         column = column or (names[0] if len(names) == 1 else "")
         if column not in names:
             hint = nearest(column, names) if column else f": set data.column to one of {', '.join(names)}"
-            raise InputError(f"expected a column of {place.name}; got {column or 'none'!r}{hint}")
+            raise InputError(f"expected a column of {place.name}; got {repr(column) if column else 'none'}{hint}")
         lines = [row[column] or "" for row in table]
     elif column:
         raise InputError(f"expected a .csv or .tsv for data.column; got {place.name!r}: leave the column out")

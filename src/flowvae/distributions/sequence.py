@@ -8,6 +8,7 @@ from torch.distributions import Distribution, constraints
 
 from flowvae.distributions.base import NO_SHAPE, Shape
 from flowvae.distributions.step import StepDensity, ended
+from flowvae.nn import in_full_precision
 from flowvae.schema import END
 
 State = tuple[Tensor, ...]
@@ -83,7 +84,8 @@ class SequenceDistribution(Distribution):
         """Sequences drawn step by step, the spread of each step scaled by ``temperature``; greedy at 0."""
         shape = self._extended_shape(torch.Size(sample_shape))
         phi, state = self.network.start(self._flat(shape[: len(shape) - 2]))
-        x = torch.full((len(phi), *self.event_shape), float(END), dtype=phi.dtype, device=phi.device)
+        like = in_full_precision(phi)  # half precision has not enough whole numbers for the types
+        x = torch.full((len(phi), *self.event_shape), float(END), dtype=like.dtype, device=like.device)
         done = torch.zeros(len(phi), dtype=torch.bool, device=phi.device)
         for place in range(self.event_shape[0]):
             if place:
@@ -104,8 +106,9 @@ class SequenceDistribution(Distribution):
         """
         phi, state = self.network.start(self._flat(self.batch_shape))
         count = len(phi)
-        x = torch.zeros(count, 1, *self.event_shape, dtype=phi.dtype, device=phi.device)
-        total = torch.zeros(count, 1, dtype=phi.dtype, device=phi.device)
+        like = in_full_precision(phi)
+        x = like.new_zeros(count, 1, *self.event_shape)
+        total = like.new_zeros(count, 1)
         done = torch.zeros_like(total, dtype=torch.bool)
         rows = torch.arange(count, device=phi.device)[:, None]
         for place in range(self.event_shape[0]):

@@ -1,5 +1,6 @@
 """How sequences are decoded, and how far apart two of them are."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -22,7 +23,7 @@ def decoding(way: str) -> Show:
     try:
         if way == "greedy":
             return partial(_decode, temperature=0.0)
-        if name == "sample" and (temperature := float(number or 1)) >= 0:
+        if name == "sample" and 0 <= (temperature := float(number or 1)) < math.inf:
             return partial(_decode, temperature=temperature)
         if name == "beam" and (width := int(number)) > 0:
             return partial(_best, width=width)

@@ -46,7 +46,7 @@ class NeuralSpline(Flow):
         *,
         form: Literal["autoregressive", "coupling"] = "autoregressive",
         steps: Count = 4,
-        bins: Annotated[int, Field(ge=2, strict=True)] = 8,
+        bins: Annotated[int, Field(ge=2, le=256, strict=True)] = 8,
         bound: Positive = 5.0,
         width: Count = 64,
         depth: Count = 2,

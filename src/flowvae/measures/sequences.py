@@ -22,8 +22,8 @@ def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000
     true one in every place; ``match``, where greedy decoding, which runs free, gives the datum back. ``feature_error``:
     root mean square of the features that are numbers, on the normalised scale, in places decoded with the right type.
     Of the draws, in per cent: ``validity`` by the rules of the data, where they have some; ``uniqueness``, the distinct
-    among the valid; ``novelty``, the valid ones that are no training datum. Two sequences are the same when their types
-    and discrete features are.
+    among the valid; ``novelty``, the valid ones that are no datum of training or validation. Two sequences are the same
+    when their types and discrete features are.
     """
     schema = Schema.of(data.event_shape)
     taught = free = count = 0
@@ -42,7 +42,7 @@ def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000
     drawn = sample(model, number, seed=seed, mean=False)
     valid = [x for x in drawn if data.valid is None or data.valid(schema.steps(x))]
     keys = [schema.key(x) for x in valid]
-    known = {schema.key(x) for x in data.train.values.numpy(force=True)}
+    known = {schema.key(x) for split in (data.train, data.validation) for x in split.values.numpy(force=True)}
     if data.valid is not None:
         found["validity"] = 100 * len(valid) / number
     if keys:

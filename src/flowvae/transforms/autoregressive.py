@@ -88,8 +88,10 @@ class ConstantSigma:
 
 Inversion = Literal["auto", "blocks", "jacobi"]
 
-FEW = 16
+FEW = 128
 """Points up to which iterating over all coordinates at once was the faster, on a CPU."""
+ROUNDING = 8
+"""Units in the last place by which x may still change when such an iteration ends."""
 
 
 class Autoregressive(Triangular):
@@ -102,7 +104,8 @@ class Autoregressive(Triangular):
       `flowvae.nn.Autoregression` has; exact.
     - ``jacobi``: by fixed-point iteration, all coordinates at once. Pass k makes the first k of the order exact, so D
       passes suffice; without gradients it stops when no x_i changes by more than ``tolerance`` times max(1, |x_i|).
-    - ``auto``: blocks where it can, but iteration until x no longer changes at all for a few points without gradients.
+    - ``auto``: blocks where it can, but for a few points without gradients iteration until x changes by no more than
+      rounding does.
 
     Args:
         net: autoregressive map from x ``(*, D)`` to the update's parameters, each ``(*, D)``, the context bound.
@@ -125,7 +128,7 @@ class Autoregressive(Triangular):
         self.net = net
         self.update = update
         self.inversion = inversion
-        self.tolerance = tolerance if inversion == "jacobi" else 0.0
+        self.tolerance = tolerance
 
     def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.update.forward(x, *self.net(x))
@@ -134,19 +137,20 @@ class Autoregressive(Triangular):
         solve = getattr(self.net, "solve", None)
         few = y[..., 0].numel() <= FEW and not torch.is_grad_enabled()
         if solve is None or self.inversion == "jacobi" or (self.inversion == "auto" and few):
-            return self._iterated(y)
+            rounding = ROUNDING * torch.finfo(y.dtype).eps
+            return self._iterated(y, self.tolerance if self.inversion == "jacobi" else rounding)
         return solve(y, self.update.inverse)
 
-    def _iterated(self, y: Tensor) -> Tensor:
+    def _iterated(self, y: Tensor, tolerance: float) -> Tensor:
         x = y
         # until their pass comes, later coordinates may run away; the masks multiply them by 0, which infinity survives
         bound = torch.finfo(y.dtype).max ** 0.25
         for _ in range(y.shape[-1]):
             previous, x = x, self.update.inverse(y, *self.net(x.clamp(-bound, bound)))
             # gradients converge with the passes too, and x may stand still before they do
-            if not torch.is_grad_enabled() and self._unchanged(x, previous):
+            if not torch.is_grad_enabled() and self._unchanged(x, previous, tolerance):
                 break
         return x
 
-    def _unchanged(self, x: Tensor, previous: Tensor) -> bool:
-        return bool(((x - previous).abs() <= self.tolerance * x.abs().clamp(min=1)).all())
+    def _unchanged(self, x: Tensor, previous: Tensor, tolerance: float) -> bool:
+        return bool(((x - previous).abs() <= tolerance * x.abs().clamp(min=1)).all())
