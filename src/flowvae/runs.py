@@ -110,7 +110,8 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
         data: a data set by name, or a path; the run's own by default.
         changes: ``"data.scale=255"`` and so on.
 
-    Raises `InputError` for data that cannot be read, or that the run's model cannot take.
+    Raises `InputError` for data that cannot be read, for a run's own data that are no more what it was trained on, and
+    for data that its model cannot take.
     """
     tables = {"data": dict(run.config.data)}
     if data is not None:
@@ -131,7 +132,19 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
             "choose other data, or train on these"
         )
     check_support(run.config, found)
+    if data is None and tables["data"] == run.config.data:
+        require_unchanged(run, found)
     return found
+
+
+def require_unchanged(run: Run, data: Data) -> None:
+    """Raise `InputError` unless ``data`` are what the run was trained on, split as they were then."""
+    environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
+    if data.digest != environment["data"]["digest"]:
+        raise InputError(
+            f"expected the data that {str(run.path)!r} was trained on; got others under the same name, whose split may "
+            "hold training data: bring them back as they were, or give the others by --data"
+        )
 
 
 def evaluate_rows(

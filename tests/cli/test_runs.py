@@ -68,6 +68,24 @@ def test_data_of_another_shape_are_refused_for_their_shape(trained: Path, capsys
     assert "expected data of shape (1, 8, 8), as the run was trained on; got (2,)" in capsys.readouterr().err
 
 
+def test_own_data_become_bits_as_the_recipe_s_do_and_are_known_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Evaluated where they have changed, test data might be what the run was trained on."""
+    file, run = tmp_path / "my.npy", tmp_path / "run"
+    x = np.random.default_rng(0).random((60, 4), dtype=np.float32)
+    np.save(file, x)
+    changes = [a for change in ("training.epochs=1", "evaluation.samples=2") for a in ("--set", change)]
+    assert main(["train", "digits", "--data", str(file), "--out", str(run), "--quiet", *changes]) == 0
+    assert Config.load(run / "config.toml").data["binarise"] == "dynamic"
+    assert main(["evaluate", str(run), "--quiet"]) == 0
+    np.save(file, np.concatenate([x, x]))
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--quiet"]) == 2
+    assert "was trained on; got others under the same name" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--quiet", "--data", str(file)]) == 0
+
+
 def test_other_data_are_dequantised_as_the_run_s_own(tmp_path: Path) -> None:
     digits = {"name": "digits", "binarise": "none", "dequantise": True}
     config = Config.resolve({"data": digits, "latents": {"dim": 2}, "likelihood": "gaussian"})

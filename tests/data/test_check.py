@@ -146,8 +146,11 @@ def test_data_that_contradict_the_likelihood_are_refused(
 
 
 def test_another_likelihood_is_a_remedy_too(tmp_path: Path, gaussian: None) -> None:
-    data = load_data(save(tmp_path, np.array([[0, 255]] * 5)))
-    with pytest.raises(InputError, match=r"use --set data.scale=255 or use --set likelihood.name=gaussian"):
+    data = load_data(save(tmp_path, np.array([[0, 30.5]] * 5)))
+    with pytest.raises(InputError, match=r"use --set data.scale=30.5 or use --set likelihood.name=gaussian"):
+        require_support(data, "bernoulli", ("binary", "unit"))
+    data = load_data(save(tmp_path, np.array([[0, 255]] * 5)))  # bytes: their density as they are would be none
+    with pytest.raises(InputError, match=r"use --set data.scale=255$"):
         require_support(data, "bernoulli", ("binary", "unit"))
 
 

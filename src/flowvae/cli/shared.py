@@ -66,10 +66,21 @@ def note(message: str) -> None:
 
 
 def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_dir: Path | None) -> "Config":
-    """The recipe with what the command line says of it; ``--set`` has the last word."""
-    from flowvae.config import Config
+    """The recipe with what the command line says of it; ``--set`` has the last word.
 
-    named = [f"data.name={json.dumps(data)}"] if data else []
+    Other data become bits as the recipe's own do, where they can.
+    """
+    from flowvae import registry
+    from flowvae.config import Config, read_recipe
+    from flowvae.data import resolve_data
+
+    named = []
+    if data:
+        named.append(f"data.name={json.dumps(data)}")
+        own = read_recipe(recipe).get("data")
+        known = {option.name for option in registry.options("data", resolve_data(data)["name"])}
+        if isinstance(own, dict) and "binarise" in own.keys() & known:
+            named.append(f"data.binarise={own['binarise']}")
     return Config.load(recipe, [*named, *data_changes(data_dir, changes)])
 
 

@@ -137,7 +137,8 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str], level
     got = WORDS[data.support] if data.support in ("sequence", "nothing") else got
     remedies = [f"use --set likelihood.name={name}" for name in _accepting(data.support)]
     if data.support == "real":
-        remedies.insert(0, rescaling(low, high, whole=arrays[0].dtype == np.uint8))
+        whole = arrays[0].dtype == np.uint8
+        remedies = [rescaling(low, high, whole), *([] if whole else remedies)]  # a density of bytes as they are is none
     elif data.support in ("levels", "unit") and "binary" in accepts:
         remedies.insert(0, "use --set data.binarise=dynamic")
     elif binarise != "none" and {"levels", "unit", "real"} & set(accepts):
