@@ -19,12 +19,13 @@ Encode = Callable[[Tensor, Distribution | None], Distribution]
 
 @register("prior", "vamp")
 class Vamp(Conditional):
-    """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs, known as VampPrior.
+    """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs, after the VampPrior.
 
-    The posterior is the model's own, and prior and posterior move together. Pseudo-inputs u ``(K, features)`` lie where
-    the features of data lie, not among the data, so that the prior costs no pass of the encoder; they start at features
-    of training data. The KL is estimated by
-    Monte Carlo. Temperature scales the noise of the posteriors that a draw chooses from.
+    The posterior is the model's own, and prior and posterior move together. In the VampPrior as published u_k are data,
+    and the encoder reads them in every step; here u ``(K, features)`` lie where the features of data lie, which costs no
+    pass of the encoder, and the prior shares with the posterior what is behind the features alone: where that is one
+    linear layer, little ties the components to the data but their start, features of training data. The KL is estimated
+    by Monte Carlo. Temperature scales the noise of the posteriors that a draw chooses from.
 
     Raises `InputError` for a condition c, for a structure that does not bind the prior to its posterior, and for a
     posterior with a flow, which every step of training would have to invert.
