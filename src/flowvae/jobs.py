@@ -73,9 +73,11 @@ def run_jobs(
     and `KeyboardInterrupt` once those under way are saved.
     """
     study = jobs[0].study
-    for row, seed in results.forget(study):
-        tell(f"{row}, seed {seed}: made from another recipe, and no longer among the results")
     missing = [job for job in jobs if not results.has(job.row.name, job.seed, study.digest(job.row, job.seed))]
+    known = results.runs()
+    for job in missing:
+        if (job.row.name, job.seed) in known:
+            tell(f"{job}: made from another recipe; that result is kept, outside the table, until the new one is there")
     if len(missing) < len(jobs):
         tell(f"{study.name}: {len(jobs) - len(missing)} of {len(jobs)} runs are done")
     try:

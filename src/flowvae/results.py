@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -58,41 +59,17 @@ class Results:
 
     def has(self, row: str, seed: int, digest: str) -> bool:
         """Whether there is a result of that run, made from the recipe of that digest."""
-        rows = self.read()["rows"] if self.path.is_file() else []
-        runs = [run for record in rows if record["name"] == row for run in record["runs"]]
-        return any(run["seed"] == seed and run["config_digest"] == digest for run in runs)
+        run = self.runs().get((row, seed))
+        return run is not None and run["config_digest"] == digest
 
-    def forget(self, study: Study) -> list[tuple[str, int]]:
-        """Take out results that were made from other recipes than the study's, and say which.
+    def runs(self) -> dict[tuple[str, int], Record]:
+        """The results of every run by its row and seed, whatever recipe they were made from."""
+        return _runs(self.read()) if self.path.is_file() else {}
 
-        No table mixes them, and their curves and pictures go with them.
-        """
-        if not self.path.is_file():
-            return []
-        gone = []
-        with locked(self.folder):
-            record = self.read()
-            for row in record["rows"]:
-                known = [mine for mine in study.rows if mine.name == row["name"]]
-                keep = [r for r in row["runs"] if known and r["config_digest"] == study.digest(known[0], r["seed"])]
-                gone += [(row["name"], run["seed"]) for run in row["runs"] if run not in keep]
-                row["runs"] = keep
-            if gone:
-                _write_json(self.path, record)
-                self._drop(gone)
-        return gone
-
-    def _drop(self, runs: list[tuple[str, int]]) -> None:
-        """Take out the curves of ``runs``, and the pictures of their rows: these are of the first run of each."""
-        if self.curves.is_file():
-            curves = _json(self.curves)
-            for row, seed in runs:
-                curves.get(row, {}).pop(str(seed), None)
-            _write_json(self.curves, {row: kept for row, kept in curves.items() if kept})
-        rows = {row for row, _ in runs}
-        arrays = {name: array for name, array in self._arrays().items() if name.partition("/")[0] not in rows}
-        if self.pictures.is_file():
-            save_arrays(self.pictures, **arrays)
+    def of(self, study: Study) -> Record:
+        """The results as ``study`` now is: what other recipes than its own gave is "earlier", and in no row."""
+        record = self.read()
+        return _arranged(study, _runs(record), record["provenance"])
 
     def _arrays(self) -> dict[str, np.ndarray]:
         if not self.pictures.is_file():
@@ -109,37 +86,54 @@ class Results:
         curve: list[list[float | None]],
         pictures: Mapping[str, np.ndarray],
     ) -> None:
-        """Add a run of ``row``, in place of an earlier one of its seed."""
+        """Add a run of ``row``, in place of an earlier one of its seed; nothing else is lost, of whatever recipe."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
-            known = {entry["name"]: entry["runs"] for entry in self.read()["rows"]} if self.path.is_file() else {}
-            runs = [other for other in known.get(row, []) if other["seed"] != run["seed"]]
-            known[row] = sorted([*runs, run], key=lambda entry: entry["seed"])
-            rows = [
-                {
-                    "name": entry.name,
-                    "label": entry.label or entry.name,
-                    **({"published": entry.published} if entry.published else {}),
-                    "runs": known.get(entry.name, []),
-                }
-                for entry in study.rows
-            ]
-            about: Record = {"study": study.name, "title": study.title, "description": study.description}
-            about |= {"axes": study.places} if study.axes else {}
-            about |= {"pairs": study.pairs} if study.pairs else {}
+            record = _arranged(study, self.runs() | {(row, run["seed"]): run}, provenance)
             if study.pictures:
                 curves = _json(self.curves) if self.curves.is_file() else {}
                 curves.setdefault(row, {})[str(run["seed"])] = curve
-                _write_json(self.curves, {name: curves[name] for name in known if name in curves})
-            if run["seed"] == min(entry["seed"] for entry in known[row]):
+                _write_json(self.curves, curves)
+            (mine,) = [entry["runs"] for entry in record["rows"] if entry["name"] == row]
+            if run["seed"] == mine[0]["seed"]:
                 self._keep(row, pictures)
-            _write_json(self.path, {**about, "metrics": study.metrics, "rows": rows, "provenance": provenance})
+            _write_json(self.path, record)
 
     def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
         if not pictures:
             return
         arrays = self._arrays() | {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
         save_arrays(self.pictures, **arrays)
+
+
+def _runs(record: Record) -> dict[tuple[str, int], Record]:
+    entries = [*record["rows"], *record.get("earlier", [])]
+    return {(entry["name"], run["seed"]): run for entry in entries for run in entry["runs"]}
+
+
+def _arranged(study: Study, runs: Mapping[tuple[str, int], Record], provenance: Record) -> Record:
+    """The results file: in ``rows`` the runs of the study's recipes, in ``earlier``, if there are any, all others."""
+    known = {row.name: row for row in study.rows}
+    own: dict[str, list[Record]] = {name: [] for name in known}
+    others: dict[str, list[Record]] = {}
+    for (name, seed), run in sorted(runs.items(), key=itemgetter(0)):
+        present = name in known and run["config_digest"] == study.digest(known[name], seed)
+        (own if present else others).setdefault(name, []).append(run)
+    rows = [
+        {
+            "name": row.name,
+            "label": row.label or row.name,
+            **({"published": row.published} if row.published else {}),
+            "runs": own[row.name],
+        }
+        for row in study.rows
+    ]
+    record: Record = {"study": study.name, "title": study.title, "description": study.description}
+    record |= {"axes": study.places} if study.axes else {}
+    record |= {"pairs": study.pairs} if study.pairs else {}
+    record |= {"metrics": study.metrics, "rows": rows}
+    record |= {"earlier": [{"name": name, "runs": found} for name, found in others.items()]} if others else {}
+    return record | {"provenance": provenance}
 
 
 def curve(run: Run) -> list[list[float | None]]:

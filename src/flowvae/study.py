@@ -100,7 +100,23 @@ class Study(BaseModel):
 
         Raises `InputError` for what is unknown, misspelt or invalid in it.
         """
+        study = cls.read(source)
+        for number, spec in enumerate(study.measures):
+            registry.resolve("measure", spec, path=f"measures.{number}")
+        for row in study.rows:
+            study.config(row, study.seeds[0])
+        return study
+
+    @classmethod
+    def read(cls, source: str | Path) -> "Study":
+        """The study as it is written; its recipes are not checked, so that components of plugins may be unknown."""
         tables = read_toml(source, "studies", "study")
+        name = Path(source).stem
+        if name in studies() and tables != read_toml(name, "studies", "study"):
+            raise InputError(
+                f"expected a study of a name of its own; got {str(source)!r}, which would share the results "
+                f"and runs of the packaged study {name!r}: rename the file"
+            )
         for key in tables:
             if key not in cls.model_fields or key in ("name", "source"):
                 raise InputError(
@@ -111,16 +127,12 @@ class Study(BaseModel):
         if "axes" in tables:
             tables["rows"] = _product(tables)
         validated(EvaluationOptions, tables.get("evaluation", {}), "evaluation")
-        study = validated(cls, {"name": Path(source).stem, "source": str(source), **tables}, Path(source).name)
+        study = validated(cls, {"name": name, "source": str(source), **tables}, Path(source).name)
         names = [row.name for row in study.rows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"expected rows of different names; got {twice[0]!r} twice: rename one")
         for name in (name for pair in study.pairs for name in pair):
             study.row(name)
-        for number, spec in enumerate(study.measures):
-            registry.resolve("measure", spec, path=f"measures.{number}")
-        for row in study.rows:
-            study.config(row, study.seeds[0])
         return study
 
     def tables(self, row: Row, seed: int) -> Table:

@@ -5,10 +5,12 @@ libraries and from what was once wrong here.
 """
 
 import math
+import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.nn.functional import logsigmoid, softplus
 
-from flowvae import latents, objectives, registry, transforms
+from flowvae import latents, objectives, registry, results, transforms
 from flowvae.conditional import Augmented
 from flowvae.data import Split
 from flowvae.distributions import (
@@ -113,6 +115,7 @@ from tests.oracles import (
     test_spline,
     test_starting,
 )
+from tests.study import conftest, test_results
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,14 @@ def patched(law: Callable[..., None], *arguments: Any) -> None:
     """A law that patches for itself."""
     with pytest.MonkeyPatch.context() as patch:
         law(*arguments, patch)
+
+
+def on_a_tiny_study(law: Callable[[Path, Path], None]) -> None:
+    """A law that wants the file of a study and a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = Path(folder, "tiny.toml")
+        tiny.write_text(conftest.TOML)
+        law(tiny, tiny.parent)
 
 
 def name_is_taken_once() -> None:
@@ -837,6 +848,10 @@ def noise_for_nothing(self: VAE, x: Tensor, h: Tensor, samples: int = 1, draw: A
 
 def noise_beyond_its_cell(self: Dequantised, x: Tensor, u: Tensor) -> Tensor:
     return ((self.levels - 1) * x + 2 * u) / self.levels
+
+
+def rows_alone(record: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    return {(row["name"], run["seed"]): run for row in record["rows"] for run in row["runs"]}
 
 
 BUGS = [
@@ -1625,5 +1640,15 @@ BUGS = [
         "load_moments",
         moments_in_the_layout_of_their_file,
         test_layout.test_moments_are_laid_out_as_their_parameters,
+    ),
+    Bug(
+        "results of another recipe are dropped before their successors are there",
+        results,
+        "_runs",
+        rows_alone,
+        partial(
+            on_a_tiny_study,
+            test_results.test_results_of_another_recipe_stay_out_of_the_table_until_their_successors_come,
+        ),
     ),
 ]

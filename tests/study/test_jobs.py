@@ -113,12 +113,20 @@ def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
     assert "full, seed 0: ELBO" in (other / "runs" / "tiny" / "full" / "seed-0" / "log.txt").read_text()
 
 
-def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(
+    run: Run, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("--seeds", "0")
     before = figures(tmp_path)
     tiny.write_text(tiny.read_text().replace('"full" }', '"full", "latents.dim" = 3 }'))
+    assert "another recipe" not in run("--seeds", "0", "--rows", "diagonal")
+    assert figures(tmp_path) == before, "a row that is not chosen is left alone"
+    assert main(["study", "table", "tiny.toml", "--format", "json"]) == 0
+    assert [len(row["runs"]) for row in json.loads(capsys.readouterr().out)["rows"]] == [1, 0]
+    assert main(["study", "table", "tiny.toml", "--format", "markdown"]) == 0
+    assert "Left out, as made from other recipes: full (seed 0)." in capsys.readouterr().out
     said = run("--seeds", "0")
-    assert "full, seed 0: made from another recipe, and no longer among the results" in said
+    assert "full, seed 0: made from another recipe; that result is kept, outside the table, until" in said
     assert "1 of 2 runs are done" in said
     aside = tmp_path / "runs" / "tiny" / "full" / "seed-0.aside-1"
     assert str(aside.relative_to(tmp_path)) in said

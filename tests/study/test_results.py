@@ -1,9 +1,11 @@
-"""The results file: runs are added one by one, replaced, forgotten with their recipe, and never lost to a neighbour."""
+"""The results file: runs are added one by one, replaced, set apart with their recipe, and never lost to a neighbour."""
 
 import json
 import multiprocessing
 import threading
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,10 @@ def add(results: Results, study: Study, row: str, seed: int, elbo: float = -20.0
     run = {"seed": seed, "elbo": elbo, "config_digest": study.digest(study.row(row), seed)}
     pictures = {"samples": np.full((2, 1, 4, 4), seed / 4, np.float32), "originals": np.eye(4, dtype=np.float32)}
     results.add(study, row, run, {"command": "test"}, [[1.0, elbo, None, 2.0]], pictures)
+
+
+def seeds(record: dict[str, Any], part: str) -> dict[str, list[int]]:
+    return {row["name"]: [run["seed"] for run in row["runs"]] for row in record[part]}
 
 
 def add_all(folder: Path, source: Path, seeds: range) -> None:
@@ -66,19 +72,58 @@ def test_pictures_are_those_of_the_first_seed_and_small(tiny: Path, tmp_path: Pa
         assert arrays["full/originals"].max() == 1
 
 
-def test_results_of_another_recipe_are_forgotten(tiny: Path, tmp_path: Path) -> None:
+def test_results_of_another_recipe_stay_out_of_the_table_until_their_successors_come(
+    tiny: Path, tmp_path: Path
+) -> None:
     study, results = Study.load(tiny), Results(tmp_path / "results", "tiny")
-    for row in ("diagonal", "full"):
-        add(results, study, row, 0)
-    assert results.forget(study) == []
-    tiny.write_text(tiny.read_text().replace('"full" }', '"full", "latents.dim" = 3 }'))
+    for row, seed in (("diagonal", 0), ("full", 0), ("full", 1)):
+        add(results, study, row, seed)
+    before = results.read()
+    assert results.of(study) == before
+    text = tiny.read_text()
+    tiny.write_text(text.replace('"full" }', '"full", "latents.dim" = 3 }').replace("Two tiny", "Changed"))
     changed = Study.load(tiny)
-    assert results.forget(changed) == [("full", 0)]
-    assert "full" not in json.loads(results.curves.read_text())
+    assert seeds(results.of(changed), "rows") == {"diagonal": [0], "full": []}
+    assert seeds(results.of(changed), "earlier") == {"full": [0, 1]}
+    assert results.read() == before
+    add(results, changed, "diagonal", 1)
+    assert (seeds(results.read(), "rows"), seeds(results.read(), "earlier")) == (
+        {"diagonal": [0, 1], "full": []},
+        {"full": [0, 1]},
+    )
+    assert results.of(study)["rows"][1] == before["rows"][1], "nothing is lost"
+    assert json.loads(results.curves.read_text())["full"].keys() == {"0", "1"}
     with np.load(results.pictures) as arrays:
-        assert not [name for name in arrays.files if name.startswith("full/")]
-    assert [len(row["runs"]) for row in results.read()["rows"]] == [1, 0]
-    assert results.forget(changed) == []
+        assert "full/samples" in arrays
+    add(results, changed, "full", 1, -25.0)
+    assert seeds(results.read(), "rows") == {"diagonal": [0, 1], "full": [1]}
+    assert seeds(results.read(), "earlier") == {"full": [0]}
+    assert not results.has("full", 0, changed.digest(changed.row("full"), 0))
+    assert results.has("full", 0, study.digest(study.row("full"), 0))
+    with np.load(results.pictures) as arrays:
+        assert arrays["full/samples"].max() == 64, "the pictures are those of the first run in the table"
+    add(results, changed, "full", 0)
+    assert "earlier" not in results.read()
+
+
+def test_a_row_that_the_study_no_longer_has_is_kept_outside_the_table(tiny: Path, tmp_path: Path) -> None:
+    study, results = Study.load(tiny), Results(tmp_path / "results", "tiny")
+    add(results, study, "full", 0)
+    tiny.write_text(tiny.read_text().replace('name = "full"', 'name = "dense"'))
+    add(results, Study.load(tiny), "dense", 0)
+    assert (seeds(results.read(), "rows"), seeds(results.read(), "earlier")) == (
+        {"diagonal": [], "dense": [0]},
+        {"full": [0]},
+    )
+
+
+def test_a_file_does_not_share_the_results_of_a_packaged_study(tiny: Path) -> None:
+    copy = tiny.with_name("mnist-mlp.toml")
+    copy.write_text(tiny.read_text())
+    with pytest.raises(InputError, match="packaged study 'mnist-mlp': rename the file"):
+        Study.load(copy)
+    copy.write_bytes(files("flowvae").joinpath("studies", "mnist-mlp.toml").read_bytes())
+    assert Study.load(copy).rows == Study.load("mnist-mlp").rows
 
 
 def test_processes_add_without_losing_each_others_runs(tiny: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def demo(
     results = Results(out / "results", study.name)
     chosen = jobs_of(study, out / "runs")
     run_jobs(chosen, results, parallel=jobs or min(cores(), len(chosen)), tell=note)
-    record = results.read()
+    record = results.of(study)
     page = write_report(run_folders(record, out / "runs"), out / "report.html", record)
     print_table(record)
     typer.echo(

@@ -11,7 +11,7 @@ from flowvae.cli.shared import DataFolder, Jobs, Plugins, Quiet, note, prepare, 
 from flowvae.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from flowvae.results import Results
+    from flowvae.results import Record
 
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A packaged study, or a TOML file.")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
@@ -84,7 +84,7 @@ def table(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Print a study's table: mean and standard error over seeds, paired differences, published figures."""
-    record = _results(name, results).read()
+    record = _results(name, results)
     if style == "json":
         typer.echo(json.dumps(record, indent=1))
         return
@@ -114,23 +114,28 @@ def report(
             f"expected folders of runs, or one study; got {absent[0]!r}, which is no folder: check the path"
         )
     if absent:
-        record = _results(names[0], results).read()
+        record = _results(names[0], results)
         write_report(run_folders(record, runs), out, record)
     else:
         write_report([Path(name) for name in names], out)
     note(f"page in {out}")
 
 
-def _results(name: str, folder: Path) -> "Results":
-    """The results of a study by its name or file; `InputError` when neither they nor the study are known."""
+def _results(name: str, folder: Path) -> "Record":
+    """The results of a study by its name or file; `InputError` when neither they nor the study are known.
+
+    Where the study is at hand, its rows are as it now tells them; else as they were when the last run was added.
+    """
     from flowvae.results import Results
-    from flowvae.study import studies
+    from flowvae.study import Study, studies
 
     results = Results(folder, Path(name).stem)
+    if name in studies() or Path(name).is_file():
+        return results.of(Study.read(name))
     known = {*studies(), *(path.stem for path in folder.glob("*.json") if not path.stem.endswith("-curves"))}
-    if results.name not in known and not Path(name).is_file():
+    if results.name not in known:
         raise InputError(f"expected a study, or the folder of a run; got {name!r}{nearest(name, known)}")
-    return results
+    return results.read()
 
 
 def _words(text: str) -> list[str]:

@@ -94,7 +94,7 @@ def _fill(page: Path, results: Mapping[str, Mapping[str, Any]], found: re.Match[
 def _draw(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, bytes]:
     """The docs figures that the results allow, by kind."""
     rows = study_rows(results)
-    labels = {row.name: row.label for row in rows}
+    labels = {row.name: row.label for row in rows if row.seeds}  # curves and pictures of other recipes stay undrawn
     arrays = _arrays(folder / f"{name}.npz")
     figures = {} if results.get("axes") else {"rows": study_chart(rows, charted(results))}
     figures |= measured_figures(arrays, labels, results)
@@ -113,9 +113,9 @@ def _draw(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, byte
         record = _load(curves)
         figures["curves"] = training_curves(
             {
-                label: [_curves(points) for points in record[row].values()]
-                for row, label in labels.items()
-                if row in record
+                row.label: [_curves(points) for seed, points in record[row.name].items() if int(seed) in row.seeds]
+                for row in rows
+                if row.name in record and row.seeds
             }
         )
     return {kind: png(figure) for kind, figure in figures.items()}

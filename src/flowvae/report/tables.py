@@ -129,7 +129,8 @@ def study_table(results: Mapping[str, Any]) -> Table:
             line.append(with_interval(row.differences[name], decimals) if row is not rows[0] else "")
         line += [row.binarise, row.samples, str(len(row.seeds)) if row.seeds else NONE]
         cells.append((*line, *_published(row.published, names)))
-    caption = " ".join([_study_caption(rows, names), *_compared(rows, names, results.get("pairs") or [])])
+    compared = _compared(rows, names, results.get("pairs") or [])
+    caption = " ".join([_study_caption(rows, names), *compared, *_left_out(results)])
     table = Table(tuple(columns), tuple(cells), caption, str(results.get("title", "")))
     return table.without_empty_columns()
 
@@ -164,9 +165,15 @@ def _crossed_table(results: Mapping[str, Any]) -> Table:
         cells.append(tuple(line))
     seeds = max(len(row.seeds) for row in found.values())
     over = "Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."
-    caption = f"{shown.title}{', in nats' if shown.nats else ''}. {over}"
+    caption = " ".join([f"{shown.title}{', in nats' if shown.nats else ''}. {over}", *_left_out(results)])
     columns = (Column("", numeric=False), *(Column(label) for _, label in across))
     return Table(columns, tuple(cells), caption, str(results.get("title", "")))
+
+
+def _left_out(results: Mapping[str, Any]) -> list[str]:
+    """A sentence on the runs of other recipes, where there are any."""
+    runs = [f"{row['name']} (seed {run['seed']})" for row in results.get("earlier", []) for run in row["runs"]]
+    return [f"Left out, as made from other recipes: {', '.join(runs)}."] if runs else []
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
