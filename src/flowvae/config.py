@@ -7,19 +7,20 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from flowvae import registry
 from flowvae.data import resolve_data
 from flowvae.engine.folder import FREE, without_none
 from flowvae.engine.options import Phase, Training, overlaid
 from flowvae.errors import InputError, nearest
+from flowvae.evaluation.memory import parse_size
 from flowvae.model import PARTS, resolve_parts
 from flowvae.overrides import assign, merged
-from flowvae.registry import Count, NonNegative, validated
+from flowvae.registry import Count, Seed, validated
 
 Table = dict[str, Any]
 
@@ -41,6 +42,12 @@ WAYS = ("memory", "compile")
 """Entries of ``evaluation`` that say how its numbers are computed, not which."""
 
 
+def _size(memory: str) -> str:
+    """The size of memory as it was written, once it can be read."""
+    parse_size(memory)
+    return memory
+
+
 class EvaluationOptions(BaseModel):
     """How a run is evaluated unless the command says otherwise."""
 
@@ -49,9 +56,9 @@ class EvaluationOptions(BaseModel):
     samples: Count = 500
     """Importance samples K a datum."""
     split: Literal["train", "validation", "test"] = "test"
-    seed: NonNegative = 0
+    seed: Seed = 0
     """Of the importance samples, and of the bits where binarisation is dynamic."""
-    memory: str = "256MiB"
+    memory: Annotated[str, AfterValidator(_size)] = "256MiB"
     """Bound on what is allocated on the way."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether chunks run compiled; ``auto`` compiles where it pays."""
@@ -72,7 +79,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: NonNegative
+    seed: Seed
     data: Table
     encoder: Table
     latents: Table

@@ -1,6 +1,8 @@
 """The variational autoencoder: encoder, latents, likelihood, and the terms of its bound."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
@@ -55,6 +57,7 @@ class VAE(nn.Module):
 
     def forward(self, x: Tensor, samples: int = 1, draw: Draw | None = None) -> Trace:
         """The terms of the bound for x ``(B, *event)`` with S = ``samples`` draws a datum."""
+        require_draws(samples)
         return self.trace(x, self.encoder(x), samples, draw)
 
     def trace(self, x: Tensor, h: Tensor, samples: int = 1, draw: Draw | None = None) -> Trace:
@@ -82,6 +85,7 @@ class VAE(nn.Module):
 
         Of sequences, which have no mean, the mode at one draw; behind a flow, where none is known, draws.
         """
+        require_draws(samples)
         h = self.encoder(x)
         c, _ = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
         return average(self.likelihood(c))
@@ -89,9 +93,16 @@ class VAE(nn.Module):
     @torch.no_grad()
     def encode(self, x: Tensor, samples: int = 1) -> tuple[Tensor, ...]:
         """Posterior draws of every group, each ``(S, B, *event of the group)``."""
+        require_draws(samples)
         h = self.encoder(x)
         _, latents = self.latents.walk(FromPosterior(), h, torch.Size((samples, *h.shape[:-1])))
         return tuple(latent.z for latent in latents)
+
+
+def require_draws(samples: int) -> None:
+    """Raise `InputError` unless ``samples`` is a number of draws a datum."""
+    if not hasattr(samples, "__index__") or samples < 1:
+        raise InputError(f"expected at least 1 sample a datum; got {samples!r}: give a whole number from 1")
 
 
 class Described(Protocol):
@@ -134,26 +145,47 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
             A prior with a method ``begin_at`` starts at the features of ``components`` training data.
 
     Raises:
-        InputError: unknown table, component or option (the nearest name is told), or a value out of range.
+        InputError: unknown table, component or option (the nearest name is told), a value out of range, or sizes that
+            no memory holds.
     """
+    if not isinstance(data, tuple) and not hasattr(data, "event_shape"):
+        remedy = f"give load_data({data!r})" if isinstance(data, str) else "give a tuple such as (1, 28, 28)"
+        raise InputError(f"expected a data set, or the shape of one datum; got {data!r}: {remedy}")
     spec = dict(spec or {})
     for table in spec:
         if table not in PARTS:
             raise InputError(f"expected a table of a model; got {table!r}{nearest(table, PARTS)}")
     event_shape = data if isinstance(data, tuple) else data.event_shape  # a tuple, or a `Schema` of sequences
     tables = resolve_parts(spec)
-    encoder = registry.build("encoder", tables["encoder"], event_shape)
     over_maps = getattr(registry.component("latents", tables["latents"]["name"]), "over_maps", False)
-    features = getattr(encoder, "maps", encoder.features) if over_maps else encoder.features
-    latents = registry.build("latents", tables["latents"], features)
-    likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)
-    model = VAE(encoder, latents, likelihood)
-    if not isinstance(data, tuple):
-        for part in (encoder, likelihood):
-            if hasattr(part, "centre"):
-                part.centre(data.mean)
-        for module in latents.modules():
-            if callable(begin_at := getattr(module, "begin_at", None)):
-                begin_at(encoder(data.examples(module.components)))
+    with _in_memory():
+        encoder = registry.build("encoder", tables["encoder"], event_shape)
+        features = getattr(encoder, "maps", encoder.features) if over_maps else encoder.features
+        latents = registry.build("latents", tables["latents"], features)
+        likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)
+        model = VAE(encoder, latents, likelihood)
+        if not isinstance(data, tuple):
+            for part in (encoder, likelihood):
+                if hasattr(part, "centre"):
+                    part.centre(data.mean)
+            for module in latents.modules():
+                if callable(begin_at := getattr(module, "begin_at", None)):
+                    begin_at(encoder(data.examples(module.components)))
     model.event_shape, model.spec = event_shape, tables
     return model
+
+
+@contextmanager
+def _in_memory() -> Iterator[None]:
+    """What torch and numpy say of sizes that memory cannot hold, in one sentence."""
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        if not re.search("memory|overflow", said, re.IGNORECASE):
+            raise
+        size = re.search(r"tried to allocate (\d+) bytes", said)
+        got = f"one that takes {int(size[1]) / 2**30:.0f} GiB for a single array" if size else "one beyond any memory"
+        raise InputError(
+            f"expected a model that fits in memory; got {got}: lower its sizes, as latents.dim or encoder.width"
+        ) from error

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -27,6 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 NonNegative = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 Several = Annotated[int, Field(ge=2, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
@@ -172,7 +174,10 @@ def build(kind: str, spec: Spec, *shapes: Any) -> Any:
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a user's Python file, whose `register` decorators add components; `InputError` where there is none."""
+    """Run a user's Python file, whose `register` decorators add components.
+
+    Raises `InputError` where there is no such file, and where running it fails: the line is told.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"expected a Python file; got {str(path)!r}, which is no file: check the path")
@@ -184,7 +189,16 @@ def load_plugin(path: str | Path) -> None:
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        line, said = _place(error, str(module_spec.origin))
+        raise InputError(
+            f"expected a Python file that runs; got {type(error).__name__} in {str(path)!r}{line}, {said}: correct it"
+        ) from error
     _plugins.append(path.resolve())
 
 
@@ -202,6 +216,16 @@ def validated(model: type[M], values: dict[str, Any], path: str) -> M:
         return model(**values)
     except ValidationError as error:
         raise InputError(_first_problem(error, path)) from None
+
+
+def _place(error: Exception, file: str) -> tuple[str, str]:
+    """Where in ``file`` an error came up, as far as that is known, and what it says."""
+    if isinstance(error, SyntaxError):
+        lines, said = [error.lineno] if error.filename == file else [], error.msg
+    else:
+        lines, said = [], str(error)
+    lines = lines or [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return (f" at line {lines[-1]}" if lines else ""), said
 
 
 def _discover(kind: str) -> None:
@@ -275,5 +299,10 @@ def _bounds(annotation: Any) -> str:
 def _first_problem(error: ValidationError, path: str) -> str:
     problem = error.errors()[0]
     where = ".".join([path, *(str(part) for part in problem["loc"] if not str(part).startswith("function"))])
+    if isinstance(own := problem.get("ctx", {}).get("error"), InputError):
+        return f"{where}: {own}"
+    if problem["type"] == "missing":
+        counted = " (entries count from 0)" if isinstance(problem["loc"][-1], int) else ""
+        return f"{where}: expected a value{counted}; got none: set it"
     expectation = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{where}: expected {expectation}; got {problem['input']!r}"

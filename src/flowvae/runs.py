@@ -181,7 +181,7 @@ def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[st
 
     ``kl`` is that of the latent groups; by default that of the evaluation, or of the best validation, if there is one.
     """
-    records = read_journal(journal) if (journal := run.path / "journal.jsonl").is_file() else []
+    records = require_journal(run)
     if not kl:
         best = [record["kl"] for record in records if record["kind"] == "validation" and record["best"]]
         kl = (_earlier(run.path / "evaluation.json") or {}).get("kl") or (best[-1] if best else ())
@@ -191,6 +191,11 @@ def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[st
         if run.schema is None:  # a figure shows pictures
             save_arrays(run.path / "ancestral.npz", **ancestral(run.model, SHOWN["ancestral"], seed))
     return graph
+
+
+def require_journal(run: Run) -> list[dict[str, Any]]:
+    """The records of the run's journal, none where it is gone; `InputError` before any work is done for nothing."""
+    return read_journal(journal) if (journal := run.path / "journal.jsonl").is_file() else []
 
 
 def _earlier(place: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from flowvae.config import (
     with_changes,
 )
 from flowvae.errors import InputError, nearest
-from flowvae.registry import NonNegative, Spec, validated
+from flowvae.registry import Seed, Spec, validated
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Names become folders."""
@@ -74,7 +74,7 @@ class Study(BaseModel):
     source: str
     title: str
     description: str = ""
-    seeds: Annotated[list[NonNegative], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     metrics: list[str] = ["elbo", "log_likelihood"]
     measures: list[Spec] = []
     """What is measured of every run beside its bound: components of the kind ``measure``."""

@@ -1,6 +1,7 @@
 """Bad input anywhere: exit code 2 and one sentence with the remedy, never a traceback, and nothing is touched."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,11 +31,24 @@ Refused = Callable[..., str]
         ("train digits --out x --set latents.name=graph --set latents.gates=opn", "expected gates; got 'opn'"),
         ("train digits --out x --data-dir .", "data.dir: 'digits' has no such option"),
         ("evaluate no", "expected the folder of a run; got 'no'"),
-        ("evaluate no --samples 0", "--samples: expected greater than or equal to 1"),
+        ("evaluate no --samples 0", "--samples: expected greater than or equal to 1; got 0"),
         ("evaluate no --samples many", "--samples: expected a valid integer"),
+        (f"evaluate no --seed {10**20}", f"--seed: expected less than or equal to {2**63 - 1}; got {10**20}"),
+        (f"sample no -o x.png --seed {10**20}", "--seed: expected less than or equal to"),
+        (
+            f"train digits --out x --set seed={10**20}",
+            f"seed: expected less than or equal to {2**63 - 1}; got {10**20}",
+        ),
+        (f"train digits --out x --set data.seed={10**20}", "data.seed: expected less than or equal to"),
+        (f"train digits --out x --set latents.dim={10**20}", "expected a model that fits in memory; got one beyond"),
+        ("train digits --out x --set encoder.width=1000000000000", "for a single array: lower its sizes"),
+        (
+            "train digits --out x --set optimiser.betas=[0.9]",
+            "optimiser.betas.1: expected a value (entries count from 0)",
+        ),
         ("sample no -o x.gif", "expected a name that ends in .png"),
         ("sample no -o .", "expected a name that ends in"),
-        ("sample no -o x.png -n 0", "-n: expected greater than or equal to 1"),
+        ("sample no -o x.png -n 0", "-n: expected greater than or equal to 1; got 0"),
         ("sample no -o x.png -t -1", "--temperature: expected greater than or equal to 0"),
         ("encode no -o z.txt", "expected a name that ends in .npz; got 'z.txt'"),
         ("score no -o p.npz", "expected a name that ends in .csv"),
@@ -119,6 +133,42 @@ def test_a_torn_recipe_and_torn_weights(refused: Refused, tmp_path: Path, traine
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes()[:100])
     assert "expected a safetensors file" in refused("evaluate", ".")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.toml", "[latents\n", "expected config.toml as a run writes it; got"),
+        ("environment.json", '{"data": ', "expected environment.json as a run writes it; got"),
+        ("environment.json", "{}", "expected environment.json with an entry 'data'; got none"),
+        ("environment.json", None, "expected environment.json in the folder of a run; got no such file"),
+        ("journal.jsonl", '{"kind": "event"}\n{"kind\n', "expected a record in line 2 of"),
+    ],
+)
+def test_a_damaged_run(
+    name: str, content: str | None, said: str, refused: Refused, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation.json"))
+    (tmp_path / "run" / name).unlink()
+    if content is not None:
+        (tmp_path / "run" / name).write_text(content)
+    told = refused("evaluate", "run")
+    assert said in told
+    assert ": restore the file from a copy" in told
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\nimport not_installed\n", "got ModuleNotFoundError in 'mine.py' at line 2, No module named 'not_installed'"),
+        ("def broken(:\n", "got SyntaxError in 'mine.py' at line 1, "),
+        ("def inner():\n    return 1 / 0\n\n\ninner()\n", "got ZeroDivisionError in 'mine.py' at line 2, division"),
+    ],
+)
+def test_a_plugin_that_fails(text: str, said: str, refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    assert f"expected a Python file that runs; {said}" in refused("list", "--plugin", "mine.py")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,7 +1,10 @@
 import json
 
+import pytest
+
 from flowvae.engine import read_journal
 from flowvae.engine.journal import Journal
+from flowvae.errors import InputError
 
 
 def test_lines_are_json_and_memory_agrees_with_the_file(tmp_path):
@@ -38,3 +41,11 @@ def test_without_a_path_it_is_in_memory():
     journal.sync()
     journal.close()
     assert journal.records == [{"kind": "event", "message": "hello"}]
+
+
+@pytest.mark.parametrize("damaged", [b"{torn", b"3", b'{"step": 1}', b"", b"\xff\xfe"])
+def test_a_damaged_line_is_named(tmp_path, damaged):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind": "event"}\n' + damaged + b'\n{"kind": "event"}\n')
+    with pytest.raises(InputError, match=r"line 2 of .*journal.jsonl.*restore"):
+        read_journal(path)

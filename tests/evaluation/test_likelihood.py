@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from flowvae.data import Split
+from flowvae.data import Split, load_data
 from flowvae.distributions import FlowDistribution
 from flowvae.errors import InputError
-from flowvae.evaluation import Evaluation, evaluate, memory, score
+from flowvae.evaluation import Evaluation, encode, evaluate, memory, reconstruct, score
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.passing import GRAPHS
 from flowvae.latents import FromPosterior
@@ -230,9 +230,25 @@ def test_progress_counts_pairs(build, split):
 
 
 class TestRefusals:
-    def test_samples(self, build, split):
-        with pytest.raises(InputError, match="expected at least 1 sample a datum; got 0"):
-            evaluate(build(), split, samples=0)
+    @pytest.mark.parametrize("samples", [0, 2.5, "3"])
+    def test_samples(self, build, split, samples):
+        model = build()
+        for door in (evaluate, reconstruct, encode, lambda *given, samples: model(given[1].values, samples=samples)):
+            with pytest.raises(InputError, match=f"expected at least 1 sample a datum; got {samples!r}: give"):
+                door(model, split, samples=samples)
+
+    def test_what_is_no_split(self, build, split):
+        data = load_data("digits")
+        for door in (evaluate, score, reconstruct, encode):
+            with pytest.raises(InputError, match=r"expected a split of data; got Data: .* data\.test"):
+                door(build_model({"latents": {"dim": 2}}, data), data)
+        with pytest.raises(InputError, match=r"expected a split of data; got Tensor: .* Split\(values\)"):
+            evaluate(build(), split.values)
+
+    @pytest.mark.parametrize(("data", "remedy"), [("digits", r"load_data\('digits'\)"), ([1, 8, 8], r"a tuple")])
+    def test_what_is_no_shape(self, data, remedy):
+        with pytest.raises(InputError, match=f"expected a data set, or the shape of one datum; got .*: give {remedy}"):
+            build_model({}, data)
 
     def test_shape(self, build):
         with pytest.raises(InputError, match=r"expected data of shape \(6,\), as the model was built for; got \(7,\)"):

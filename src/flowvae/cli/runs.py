@@ -12,6 +12,7 @@ import typer
 
 from flowvae.cli.sequences import Decode, tell_pairs, tell_sequences
 from flowvae.cli.shared import (
+    MOST_SEED,
     PICTURES,
     Changes,
     DataFolder,
@@ -50,7 +51,9 @@ def evaluate(
     data: DataName = None,
     data_dir: DataFolder = None,
     changes: Changes = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of bits and importance samples.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of bits and importance samples.")
+    ] = None,
     memory: Memory = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -63,11 +66,14 @@ def evaluate(
     opened = runs.open_run(run)
     options = opened.config.evaluation.with_options(samples=samples, split=split, seed=seed, memory=memory)
     rows = runs.rows(opened, data, options.split, data_changes(data_dir, changes))
+    kept = not (data or changes) and options.split == opened.config.evaluation.split
+    if kept:
+        runs.require_journal(opened)
     with _bar("evaluating", quiet or as_json) as progress:
         result = runs.evaluate_rows(opened, rows, options, progress)
     record = {"split": options.split, **result.to_dict()}
     typer.echo(json.dumps({"run": str(run), **record}) if as_json else str(result))
-    if data or changes or options.split != opened.config.evaluation.split:
+    if not kept:
         if not quiet:
             note("on other data than the run is reported on, so that it is not kept in the run")
     elif (before := runs.keep_evaluation(opened, rows, record)) and before != record and not quiet:

@@ -44,7 +44,8 @@ Plugins = Annotated[
         "--plugin", metavar="FILE.py", callback=_load_plugins, help="Python file with components of your own."
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
+MOST_SEED = 2**63 - 1
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of the random numbers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notices.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs at a time, which share the cores.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -43,8 +43,14 @@ def sentence(error: Exception) -> str:
         name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
         if type(error).__name__ == "MissingParameter":
             return f"expected {name} for '{where}'; got none: see '{where} --help'"
-        return f"{name}: {_plain(said)}"
+        return f"{name}: {_plain(said)}{_given(error)}"
     return f"{_plain(said)}: see '{where} --help'"
+
+
+def _given(error: Exception) -> str:
+    """What was given, where the parser keeps it and its message does not tell."""
+    problems: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    return f"; got {problems[0]['input']}" if problems and problems[0]["msg"].startswith("Input should be ") else ""
 
 
 def _plain(message: str) -> str:

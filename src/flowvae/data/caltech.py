@@ -4,7 +4,7 @@ from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
 from flowvae.data.official import matlab, official
 from flowvae.data.parts import Part, partition
-from flowvae.registry import NonNegative, register
+from flowvae.registry import Seed, register
 
 NAME = "caltech101_silhouettes_28.mat"
 URLS = ("https://people.cs.umass.edu/~marlin/data/caltech101_silhouettes_28.mat",)
@@ -13,7 +13,7 @@ SHARES = {"validation": 2264 / 8671, "test": 2307 / 8671}
 
 
 @register("data", "caltech")
-def caltech(*, dir: str = "", seed: NonNegative = 0) -> Data:
+def caltech(*, dir: str = "", seed: Seed = 0) -> Data:
     """8,671 silhouettes of 28 x 28 bits in 101 classes, the object 1: event shape (1, 28, 28).
 
     4,100 for training, 2,264 for validation and 2,307 for test, dealt at random by ``seed``: the sizes of the official

@@ -7,13 +7,13 @@ import numpy as np
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Binarise, Data
 from flowvae.data.parts import Part, stratified
-from flowvae.registry import NonNegative, register
+from flowvae.registry import Seed, register
 
 SHUFFLE = 0  # the split is fixed: figures on digits compare across runs and releases
 
 
 @register("data", "digits")
-def digits(*, binarise: Binarise = "dynamic", seed: NonNegative = 0, dequantise: bool = False) -> Data:
+def digits(*, binarise: Binarise = "dynamic", seed: Seed = 0, dequantise: bool = False) -> Data:
     """Handwritten digits of 8 x 8 pixels with intensities 0..16: x = values / 16 in [0, 1], event shape (1,
     8, 8).
 

@@ -10,7 +10,7 @@ from flowvae.data.base import Binarise, Data
 from flowvae.data.parts import Parts, find_missing, partition
 from flowvae.data.readers import read
 from flowvae.errors import InputError
-from flowvae.registry import NonNegative, Positive, register
+from flowvae.registry import NonNegative, Positive, Seed, register
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 """A part of the rows, never none and never all."""
@@ -22,7 +22,7 @@ def file(
     path: str = "",
     scale: Positive = 1.0,
     binarise: Binarise = "none",
-    seed: NonNegative = 0,
+    seed: Seed = 0,
     validation: Share = 0.1,
     test: Share = 0.1,
     dequantise: bool = False,
@@ -48,7 +48,7 @@ def folder(
     path: str = "",
     scale: Positive = 255.0,
     binarise: Binarise = "none",
-    seed: NonNegative = 0,
+    seed: Seed = 0,
     validation: Share = 0.1,
     test: Share = 0.1,
     dequantise: bool = False,

@@ -9,7 +9,7 @@ from flowvae.data.base import Data
 from flowvae.data.official import matlab, official
 from flowvae.data.parts import Part, partition
 from flowvae.errors import InputError
-from flowvae.registry import NonNegative, register
+from flowvae.registry import Seed, register
 
 NAME = "frey_rawface.mat"
 URLS = ("https://cs.nyu.edu/~roweis/data/frey_rawface.mat",)
@@ -21,7 +21,7 @@ SHAPE = (1, 28, 20)
 
 
 @register("data", "frey")
-def frey(*, dir: str = "", seed: NonNegative = 0, flip: bool = False, dequantise: bool = False) -> Data:
+def frey(*, dir: str = "", seed: Seed = 0, flip: bool = False, dequantise: bool = False) -> Data:
     """1,965 grey frames of one face, 28 x 20 pixels: x = bytes / 255, event shape (1, 28, 20).
 
     1,565 for training, 200 for validation and 200 for test, dealt at random by ``seed``: published figures have splits

@@ -10,7 +10,7 @@ import numpy as np
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data, stream
 from flowvae.data.parts import Part, partition
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, Seed, register
 from flowvae.schema import Feature, Schema, Step, Type
 
 LENGTH = 17
@@ -23,7 +23,7 @@ CHANNELS, UNITS, RATE = (4.0, 256.0), (4.0, 1024.0), (0.1, 0.7)
 
 @register("data", "grammar")
 def grammar(
-    *, count: Count = 20_000, features: Literal["continuous", "discrete"] = "continuous", seed: NonNegative = 0
+    *, count: Count = 20_000, features: Literal["continuous", "discrete"] = "continuous", seed: Seed = 0
 ) -> Data:
     """``count`` random networks, sequences of at most 17 layers (type, feature): conv with its channels, linear with
     its units, dropout with its rate, and pool and flatten without a feature; event (17, 2).

@@ -14,7 +14,7 @@ from flowvae.data.base import Binarise, Data
 from flowvae.data.fetch import cache_home, fetch
 from flowvae.data.parts import Part
 from flowvae.errors import InputError
-from flowvae.registry import NonNegative, register
+from flowvae.registry import Seed, register
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -32,7 +32,7 @@ FILES = {
 
 
 @register("data", "mnist")
-def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 0, dequantise: bool = False) -> Data:
+def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: Seed = 0, dequantise: bool = False) -> Data:
     """Handwritten digits of 28 x 28 pixels with intensities 0..255: x = values / 255, event shape (1, 28, 28).
 
     50,000 for training, the last 10,000 training images for validation, 10,000 for test. ``dir`` holds the

@@ -12,7 +12,7 @@ from flowvae.data.base import Binarise, Data
 from flowvae.data.fetch import cache_home
 from flowvae.data.official import official
 from flowvae.data.parts import Part, partition
-from flowvae.registry import NonNegative, register
+from flowvae.registry import Seed, register
 
 URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
 ARCHIVES = {
@@ -25,7 +25,7 @@ PREPARED = "omniglot28.npz"
 
 
 @register("data", "omniglot")
-def omniglot(*, dir: str = "", binarise: Binarise = "dynamic", seed: NonNegative = 0) -> Data:
+def omniglot(*, dir: str = "", binarise: Binarise = "dynamic", seed: Seed = 0) -> Data:
     """Characters drawn by hand, 28 x 28 pixels, intensity the share of ink: event shape (1, 28, 28).
 
     The 19,280 background characters, a tenth of them, dealt by ``seed``, for validation; the 13,180 evaluation

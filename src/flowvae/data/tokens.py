@@ -15,7 +15,7 @@ from flowvae.data.base import Data
 from flowvae.data.file import Share
 from flowvae.data.parts import Part, partition
 from flowvae.errors import InputError, nearest
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, Seed, register
 from flowvae.schema import Schema, Type
 
 UNKNOWN = "<unk>"
@@ -40,7 +40,7 @@ def tokens(
     at_least: Count = 1,
     validation: Share = 0.1,
     test: Share = 0.1,
-    seed: NonNegative = 0,
+    seed: Seed = 0,
 ) -> Data:
     """Sequences of tokens from a text with one a line, or from the ``column`` of a .csv or .tsv: event (L, 1).
 

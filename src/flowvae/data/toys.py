@@ -7,13 +7,13 @@ import numpy as np
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data, stream
 from flowvae.data.parts import SPLITS, Part
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, Seed, register
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 @register("data", "moons")
-def moons(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+def moons(*, count: Count = 25_000, seed: Seed = 0) -> Data:
     """Two interleaved half circles with normal noise: points of the plane, labelled by their half.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
@@ -22,7 +22,7 @@ def moons(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
 
 
 @register("data", "rings")
-def rings(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+def rings(*, count: Count = 25_000, seed: Seed = 0) -> Data:
     """Four concentric circles with normal noise: points of the plane, labelled by their circle.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
@@ -31,7 +31,7 @@ def rings(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
 
 
 @register("data", "pinwheel")
-def pinwheel(*, count: Count = 25_000, seed: NonNegative = 0) -> Data:
+def pinwheel(*, count: Count = 25_000, seed: Seed = 0) -> Data:
     """Five normal arms that are bent by the distance from the centre: points of the plane, labelled by their arm.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from flowvae.errors import InputError
+
 
 class Journal:
     """Records of kind "train", "validation" and "event"; on file too when ``path`` is given.
@@ -46,9 +48,23 @@ class Journal:
 
 
 def read_journal(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a journal; a last line cut short by a kill is left out."""
-    text = Path(path).read_text()
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    """The records of a journal; a last line cut short by a kill is left out, and `InputError` names a damaged one."""
+    lines = Path(path).read_bytes().split(b"\n")[:-1]
+    return [_record(line, f"line {number} of {str(path)!r}") for number, line in enumerate(lines, 1)]
+
+
+def _record(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or "kind" not in record:
+        said = line.decode(errors="replace")
+        shown = said if len(said) <= 40 else said[:40] + "..."
+        raise InputError(
+            f"expected a record in {where}; got {shown!r}: restore the file from a copy, or cut the line out"
+        )
+    return record
 
 
 def _finite(value: Any) -> Any:

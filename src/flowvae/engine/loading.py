@@ -2,7 +2,9 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flowvae.engine.folder import Folder
 from flowvae.engine.weights import load_weights, restore
@@ -22,15 +24,32 @@ def load(run: str | Path, which: str = "best") -> VAE:
     if not folder.config.is_file():
         raise InputError(f"expected the folder of a run; got {str(run)!r}, which has no config.toml: check the path")
     weights = load_weights(folder.weights(which))
-    tables = tomllib.loads(folder.config.read_text())
+    tables = _parsed(folder.config, tomllib.loads)
     spec = {part: tables[part] for part in PARTS if part in tables}
     if not spec:
         raise InputError(
             f"expected a run of a model made by build_model; {str(run)!r} holds one put together by hand: "
             f"build it again and load {folder.weights(which).name} into it"
         )
-    data = json.loads(folder.environment.read_text())["data"]
-    shape = Schema.of_table(data["schema"]) if "schema" in data else tuple(data["event_shape"])
-    model = build_model(spec, shape)
+    model = build_model(spec, _parsed(folder.environment, _shape))
     restore(model, weights, folder.weights(which))
     return model.eval()
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """The shape of a datum in the text of an environment.json."""
+    data = json.loads(text)["data"]
+    return Schema.of_table(data["schema"]) if "schema" in data else tuple(data["event_shape"])
+
+
+def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:
+    """What ``parse`` finds in a file of a run; `InputError` where it is gone or damaged."""
+    remedy = f"restore the file from a copy of the run {str(path.parent)!r}, or train it again"
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"expected {path.name} in the folder of a run; got no such file: {remedy}") from None
+    except KeyError as error:
+        raise InputError(f"expected {path.name} with an entry {error}; got none: {remedy}") from None
+    except (ValueError, TypeError) as error:  # no TOML, no JSON, no text, or another entry than the one expected
+        raise InputError(f"expected {path.name} as a run writes it; got {error}: {remedy}") from None

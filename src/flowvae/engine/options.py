@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from flowvae.registry import Count, NonNegative, Positive, Spec, validated
+from flowvae.registry import Count, Positive, Seed, Spec, validated
 
 Decay = Annotated[float, Field(gt=0, lt=1)]
 Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
@@ -66,7 +66,7 @@ class Training(BaseModel):
     checkpoint_every_seconds: Positive = 60.0
     log_every: Count = 50
     """Steps between two training lines of the journal, each a mean over the steps between."""
-    seed: NonNegative = 0
+    seed: Seed = 0
     on_nonfinite: Literal["stop", "skip"] = "stop"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` is a CUDA device where there is one, else the CPU."""

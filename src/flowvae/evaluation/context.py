@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from flowvae.data import Split
+from flowvae.data import Data, Split
 from flowvae.distributions import unchecked
 from flowvae.engine.generators import aside
 from flowvae.errors import InputError
@@ -32,7 +32,10 @@ def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
 
 
 def require_shape(model: VAE, split: Split) -> None:
-    """Raise `InputError` for data of another shape than the model was built for."""
+    """Raise `InputError` for what is no split of data, and for data of another shape than the model was built for."""
+    if not isinstance(split, Split):
+        remedy = "give one of its splits, as data.test" if isinstance(split, Data) else "make one, as Split(values)"
+        raise InputError(f"expected a split of data; got {type(split).__name__}: {remedy}")
     if model.event_shape and model.event_shape != split.event_shape:
         raise InputError(
             f"expected data of shape {model.event_shape}, as the model was built for; got {split.event_shape}: "

@@ -14,7 +14,7 @@ from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior, Latent
-from flowvae.model import VAE
+from flowvae.model import VAE, require_draws
 
 CHUNK = 128
 """Samples, or pairs (draw, datum), that are made at a time."""
@@ -57,9 +57,8 @@ def reconstruct(
     """
     if not model.latents.infers:
         raise InputError("expected latents to reconstruct from; the model has none: choose a model with latents")
-    data = split.frozen(seed)
     with evaluating(model, seed):
-        parts = [(x, show(model.likelihood(c))) for _, x, c, _ in walks(model, data, samples, seed)]
+        parts = [(x, show(model.likelihood(c))) for _, x, c, _ in walks(model, split, samples, seed)]
         originals, means = (_array(torch.cat(part)) for part in zip(*parts, strict=True))
     return {"originals": originals, "means": means}
 
@@ -77,13 +76,12 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     """
     if not model.latents.infers:
         raise InputError("expected latents to encode; the model has none: choose a model with latents")
-    data = split.frozen(seed)
     codes: list[Code] = []
     draws: list[tuple[Tensor, ...]] = []
     with evaluating(model, seed):
-        for rows, _, _, latents in walks(model, data, samples, seed, CODES):
+        for rows, _, _, latents in walks(model, split, samples, seed, CODES):
             found = [moments(latent) for latent in latents]
-            codes = codes or [Code(len(data), samples, like) for like in found]
+            codes = codes or [Code(len(split), samples, like) for like in found]
             for code, of_group in zip(codes, found, strict=True):
                 code.add(rows, samples, of_group)
             draws.append(tuple(latent.z[0] for latent in latents))
@@ -95,13 +93,15 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
 
 
 def walks(
-    model: VAE, data: Split, samples: int, seed: int, pairs: int = CHUNK
+    model: VAE, split: Split, samples: int, seed: int, pairs: int = CHUNK
 ) -> Iterator[tuple[range, Tensor, Tensor, tuple[Latent, ...]]]:
-    """Rows of ``data``, their x, and ``samples`` posterior draws: the decoder's input and the groups.
+    """Rows of ``split``, their x, and ``samples`` posterior draws: the decoder's input and the groups.
 
-    ``pairs`` (draw, datum) are made at a time.
+    ``pairs`` (draw, datum) are made at a time. Bits are drawn once, by ``seed``.
     """
-    require_shape(model, data)
+    require_shape(model, split)
+    require_draws(samples)
+    data = split.frozen(seed)
     noise = DatumNoise(seed, samples, next(model.parameters()).device)
     step = max(1, pairs // samples)
     for start in range(0, len(data), step):

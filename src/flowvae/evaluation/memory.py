@@ -32,7 +32,7 @@ def parse_size(size: str | int) -> int:
     units = {unit.lower(): bytes_ for unit, bytes_ in (DECIMAL | BINARY).items()}
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(size).lower())
     if match is None or (match[2] or "b") not in units or float(match[1]) == 0:
-        raise InputError(f"expected a size of memory such as '256MiB' or '1GB'; got {size!r}")
+        raise InputError(f"expected a size of memory such as '256MiB' or '1GB'; got {size!r}: write one")
     return int(float(match[1]) * units[match[2] or "b"])
 
 

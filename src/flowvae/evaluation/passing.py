@@ -19,7 +19,7 @@ from flowvae.evaluation.memory import Cost, Footprint, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.streaming import LogWeights
 from flowvae.evaluation.terms import ChunkTerms, worth_compiling
-from flowvae.model import VAE
+from flowvae.model import VAE, require_draws
 
 Compile = Literal["auto", "on", "off"]
 Progress = Callable[[int, int], None]
@@ -59,8 +59,7 @@ def one_pass(
 ) -> Found:
     """All draws of all data of ``split``: see `evaluate`."""
     budget = parse_size(memory)
-    if samples < 1:
-        raise InputError(f"expected at least 1 sample a datum; got {samples}")
+    require_draws(samples)
     require_shape(model, split)
     data = split.frozen(seed)
     with evaluating(model, seed) as device:

@@ -6,7 +6,7 @@ from flowvae.data import Data, Split
 from flowvae.evaluation.regression import SURROGATES, known, quality
 from flowvae.measures.base import Measured
 from flowvae.model import VAE
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, Seed, register
 
 
 @register("measure", "regression")
@@ -17,7 +17,7 @@ def regression(
     *,
     method: Literal["gp", "ridge"] = "gp",
     points: Count = 1000,
-    seed: NonNegative = 0,
+    seed: Seed = 0,
 ) -> Measured:
     """The labels of held-out data predicted from their posterior means: ``rmse``, in their own unit, and ``pearson``.
 

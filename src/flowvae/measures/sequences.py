@@ -10,12 +10,12 @@ from flowvae.distributions import SequenceDistribution
 from flowvae.evaluation.generate import sample, walks
 from flowvae.measures.base import Measured
 from flowvae.model import VAE
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, Seed, register
 from flowvae.schema import Schema
 
 
 @register("measure", "sequences")
-def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000, seed: NonNegative = 0) -> Measured:
+def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000, seed: Seed = 0) -> Measured:
     """Exact matches of held-out sequences, in per cent of them, and what ``number`` draws x ~ p(x | z), z ~ p(z), are.
 
     From one posterior draw a datum: ``match_taught``, where the likeliest step given the true ones before it is the
