@@ -73,6 +73,7 @@ def run_jobs(
     and `KeyboardInterrupt` once those under way are saved.
     """
     study = jobs[0].study
+    results.prepare()
     missing = [job for job in jobs if not results.has(job.row.name, job.seed, study.digest(job.row, job.seed))]
     known = results.runs()
     for job in missing:
@@ -141,6 +142,7 @@ def _in_processes(jobs: Sequence[Job], results: Results, parallel: int, tell: Te
                 try:
                     _set_aside(job, tell)
                     under_way[_start(job, results, threads=max(1, cores() // parallel))] = job
+                    tell(f"{job}: started, log in {_log(job)}")
                 except InputError as error:
                     failed.append((job, str(error)))
             for process in [process for process in under_way if process.poll() is not None]:
@@ -227,7 +229,7 @@ def _is_of_its_recipe(job: Job) -> bool:
 def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured: Measured) -> tuple[Record, Record]:
     """The run's entry in the results, and the provenance that the study's runs share."""
     environment = run.environment
-    kept = {key: environment.get(key) for key in ("commit", "machine", "versions")}
+    kept = {key: environment.get(key) for key in ("commit", "changed_files", "machine", "versions")}
     data = {key: environment["data"][key] for key in ("name", "digest")} | {"binarise": evaluation.binarise}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     figures = {

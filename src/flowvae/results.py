@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,18 @@ class Results:
             )
         return _json(self.path)
 
+    def prepare(self) -> None:
+        """Make the folder; `InputError` where nothing can be written in it, before hours are spent on results."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"expected a folder for results that can be written to; got {str(self.folder)!r} "
+                f"({error.strerror}): name another one"
+            ) from None
+
     def has(self, row: str, seed: int, digest: str) -> bool:
         """Whether there is a result of that run, made from the recipe of that digest."""
         run = self.runs().get((row, seed))
@@ -87,7 +100,6 @@ class Results:
         pictures: Mapping[str, np.ndarray],
     ) -> None:
         """Add a run of ``row``, in place of an earlier one of its seed; nothing else is lost, of whatever recipe."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
             record = _arranged(study, self.runs() | {(row, run["seed"]): run}, provenance)
             if study.pictures:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowvae.errors import InputError
-from flowvae.report.pages import refresh
+from flowvae.report.pages import provenance_line, refresh
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_block_is_filled_with_table_and_provenance_and_the_rest_is_kept(root: Pa
     ):
         assert said in text
     assert "gpu" not in text
+
+
+def test_provenance_names_every_commit_of_the_runs(results: dict[str, Any]) -> None:
+    for row in results["rows"]:
+        for run in row["runs"]:
+            run["provenance"] = {"commit": "b" * 40, "changed_files": 0, "date": f"2026-03-0{2 + run['seed']}"}
+    results["rows"][0]["runs"][0]["provenance"] = {"commit": "a" * 40, "changed_files": 2, "date": "2026-03-01"}
+    line = provenance_line(results)
+    assert f" at commits {'a' * 10} with changes, {'b' * 10} from 2026-03-01 to 2026-03-04" in line
+    assert "0123456789" not in line
+    results["rows"][0]["runs"][1]["provenance"]["commit"] = None
+    assert "one not recorded" in provenance_line(results)
 
 
 def test_second_call_changes_nothing(root: Path) -> None:

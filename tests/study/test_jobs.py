@@ -109,8 +109,10 @@ def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other"
     said = run("--seeds", "0", "--jobs", "2", "--runs", str(other / "runs"), "--results", str(other / "results"))
     assert figures(other) == pytest.approx(alone, abs=1e-6)
+    log = other / "runs" / "tiny" / "full" / "seed-0" / "log.txt"
+    assert said.index(f"full, seed 0: started, log in {log}") < said.index("full, seed 0: ELBO")
     assert re.search(r"full, seed 0: ELBO -.* \([12] of 2\)", said)
-    assert "full, seed 0: ELBO" in (other / "runs" / "tiny" / "full" / "seed-0" / "log.txt").read_text()
+    assert "full, seed 0: ELBO" in log.read_text()
 
 
 def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(
@@ -134,6 +136,13 @@ def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(
     after = figures(tmp_path)
     assert after["diagonal", 0] == before["diagonal", 0]
     assert after["full", 0] != before["full", 0]
+
+
+def test_results_that_cannot_be_written_are_refused_before_any_training(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/results"):
+        assert f"can be written to; got '{folder}'" in run("--results", folder, code=2)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_other_evaluation_needs_no_other_training(run: Run, tiny: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from flowvae.data import Data
 from flowvae.schema import Schema
 
+PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("flowvae", "torch", "lightning-fabric", "numpy", "safetensors")
 
 
@@ -30,7 +31,7 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "commit": commit(),
+        **source(),
         "seed": seed,
         "data": {
             "name": data.name,
@@ -53,9 +54,23 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def commit() -> str | None:
-    """The commit of the source tree that the package is run from; None outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+def source() -> dict[str, Any]:
+    """The commit that the package is run from, and how many of its files differ from it: None where git has it not.
+
+    A repository that merely surrounds the package, as around an environment in another project, says nothing.
+    """
+    if _git("ls-files", "--error-unmatch", Path(__file__).relative_to(PACKAGE).as_posix()) is None:
+        return {"commit": None, "changed_files": None}
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "changed_files": None if changed is None else len(changed.splitlines()),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in the folder of the package; None where it fails, or is not there."""
+    command = ["git", "-C", str(PACKAGE), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

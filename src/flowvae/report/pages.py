@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,19 @@ def refresh(root: Path) -> list[Path]:
 
 
 def provenance_line(results: Mapping[str, Any]) -> str:
-    """One sentence: the command, commit, date, machine, versions, data and evaluation that made the results."""
+    """One sentence: the command, commits, dates, machines, versions, data and evaluation that made the results.
+
+    Commits, dates, machines and versions are those of the runs in the table, each named once.
+    """
     p = results.get("provenance", {})
+    told = [run["provenance"] for row in results.get("rows", []) for run in row["runs"] if "provenance" in run] or [p]
     data, evaluation = p.get("data", {}), p.get("evaluation", {})
     command = f"`{p['command']}`" if "command" in p else f"`flowvae study run {results.get('study', 'NAME')}`"
-    parts = [f"Made by {command}" + (f" at commit {str(p['commit'])[:10]}" if p.get("commit") else "")]
-    parts[0] += f" on {p['date']}" if p.get("date") else ""
-    parts += [in_words(p[key]) for key in ("machine", "versions") if p.get(key)]
+    parts = [f"Made by {command}" + _commits(told)]
+    dates = sorted({str(own["date"]) for own in told if own.get("date")})
+    parts[0] += f" on {dates[0]}" if len(dates) == 1 else f" from {dates[0]} to {dates[-1]}" if dates else ""
+    for key in ("machine", "versions"):
+        parts += [" or ".join(dict.fromkeys(in_words(own[key]) for own in told if own.get(key)))]
     if data:
         digest = f" (SHA-256 {str(data['digest'])[:12]}…)" if data.get("digest") else ""
         parts.append(
@@ -70,7 +76,18 @@ def provenance_line(results: Mapping[str, Any]) -> str:
         )
     if evaluation:
         parts.append(f"evaluated with {in_words(evaluation)}")
-    return "; ".join(parts) + "."
+    return "; ".join(filter(None, parts)) + "."
+
+
+def _commits(told: Sequence[Mapping[str, Any]]) -> str:
+    """The commits at which runs were made, in the order of their dates; one that was changed is said to be."""
+    found: dict[str, None] = {}
+    for own in sorted(told, key=lambda own: str(own.get("date"))):
+        changed = " with changes" if own.get("changed_files") else ""
+        found[f"{str(own['commit'])[:10]}{changed}" if own.get("commit") else "one not recorded"] = None
+    if list(found) == ["one not recorded"]:
+        return ""
+    return f" at commit{'s' if len(found) > 1 else ''} {', '.join(found)}"
 
 
 def _fill(page: Path, results: Mapping[str, Mapping[str, Any]], found: re.Match[str]) -> str:
