@@ -174,10 +174,28 @@ def pictures(run: Run) -> dict[str, np.ndarray]:
 
 def run_folders(results: Record, runs: Path) -> list[Path]:
     """The folders in ``runs`` of the runs that the results tell of, as far as they are there."""
-    folders = [
-        runs / results["study"] / row["name"] / f"seed-{run['seed']}" for row in results["rows"] for run in row["runs"]
-    ]
-    return [folder for folder in folders if (folder / "config.toml").is_file()]
+    return [folder for folder in _folders(results, runs).values() if _is_run(folder)]
+
+
+def seeds_elsewhere(results: Record, runs: Path) -> dict[str, list[int]]:
+    """The seeds of each row whose results are here, but whose folder in ``runs`` is not."""
+    found: dict[str, list[int]] = {}
+    for (row, seed), folder in _folders(results, runs).items():
+        if not _is_run(folder):
+            found.setdefault(row, []).append(seed)
+    return found
+
+
+def _folders(results: Record, runs: Path) -> dict[tuple[str, int], Path]:
+    return {
+        (row["name"], run["seed"]): runs / results["study"] / row["name"] / f"seed-{run['seed']}"
+        for row in results["rows"]
+        for run in row["runs"]
+    }
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.toml").is_file()
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flowvae.errors import InputError
+from flowvae.report.kept import kept_figures
 from flowvae.report.page import write_report
 
 LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}
@@ -129,6 +132,32 @@ def test_study_without_runs_on_this_machine_gives_its_table(results: dict[str, A
     found = page(write_report([], tmp_path / "report.html", results))
     assert "31.52 (0.25)" in found.text["summary"]
     assert found.tags.count("img") == 1
+
+
+def test_study_whose_folders_are_elsewhere_is_drawn_from_its_results(results: dict[str, Any], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((10, 8, 8))
+    np.savez(tmp_path / "s.npz", **{f"iaf/{kind}": pixels for kind in ("samples", "originals", "means")})
+    (tmp_path / "s-curves.json").write_text(
+        json.dumps({"iaf": {"0": [[1, -40.0, -41.0, 3.0], [2, -35.0, -36.0, 5.0]]}})
+    )
+    kept = kept_figures(tmp_path, "s", results)
+    found = page(write_report([], tmp_path / "report.html", results, kept=kept, elsewhere={"iaf, seed 0": "run <it>"}))
+    assert found.tags.count("img") == 4  # the chart, curves, samples, reconstructions
+    for section in ("curves", "samples", "reconstructions"):
+        assert "yet" not in found.text[section]
+    assert "No KL per dimension yet" in found.text["kl"]
+    assert "the run's folder" in found.text["missing"]
+    assert "run <it>" in found.text["missing"]
+    assert "Made by flowvae study run digits-demo at commit 0123456789 on 2026-03-01" in found.text["provenance"]
+    assert "config" not in found.text
+
+
+def test_curves_and_pictures_of_other_recipes_are_not_drawn(results: dict[str, Any], tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", **{"iaf/samples": np.ones((4, 8, 8))})
+    (tmp_path / "s-curves.json").write_text(json.dumps({"iaf": {"0": [[1, -40.0, -41.0, 3.0]]}}))
+    assert {"samples", "curves"} <= kept_figures(tmp_path, "s", results).keys()
+    results["rows"][2]["runs"] = []
+    assert kept_figures(tmp_path, "s", results).keys() == {"rows"}
 
 
 def test_nothing_to_report_and_a_folder_to_write_are_refused(make_run, tmp_path: Path) -> None:

@@ -101,6 +101,10 @@ def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.
     assert "Two tiny posteriors" in page
     assert "full covariance" in page
     assert page.count("data:image/png;base64,") >= 4
+    assert main(["report", "tiny.toml", "-o", "page.html", "--runs", "none"]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "flowvae study run tiny.toml --rows full --seeds 0,1 --results results-again --runs none" in page
+    assert page.count("data:image/png;base64,") == 4
 
 
 def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flowvae import InputError
-from flowvae.results import Results, locked, run_folders
+from flowvae.results import Results, locked, run_folders, seeds_elsewhere
 from flowvae.study import Study
 
 
@@ -160,4 +160,12 @@ def test_torn_and_missing_files(tiny: Path, tmp_path: Path) -> None:
     results.path.write_text('{"rows": [')
     with pytest.raises(InputError, match="expected JSON"):
         results.read()
-    assert run_folders({"study": "tiny", "rows": [{"name": "full", "runs": [{"seed": 0}]}]}, tmp_path) == []
+
+
+def test_folders_are_here_or_elsewhere(tmp_path: Path) -> None:
+    record = {"study": "tiny", "rows": [{"name": "full", "runs": [{"seed": 0}, {"seed": 1}]}]}
+    here = tmp_path / "tiny" / "full" / "seed-1"
+    here.mkdir(parents=True)
+    (here / "config.toml").touch()
+    assert run_folders(record, tmp_path) == [here]
+    assert seeds_elsewhere(record, tmp_path) == {"full": [0]}

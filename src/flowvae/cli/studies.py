@@ -104,8 +104,9 @@ def report(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Write one self-contained HTML page: curves, samples, reconstructions, KL per dimension, tables."""
+    from flowvae.report.kept import kept_figures
     from flowvae.report.page import write_report
-    from flowvae.results import run_folders
+    from flowvae.results import run_folders, seeds_elsewhere
 
     require_writable(out, suffixes=(".html", ".htm"))
     absent = [name for name in names if not Path(name).is_dir()]
@@ -115,10 +116,23 @@ def report(
         )
     if absent:
         record = _results(names[0], results)
-        write_report(run_folders(record, runs), out, record)
+        elsewhere = {
+            f"{row}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}": _again(
+                names[0], row, seeds, runs
+            )
+            for row, seeds in seeds_elsewhere(record, runs).items()
+        }
+        kept = kept_figures(results, Path(names[0]).stem, record) if elsewhere else {}
+        write_report(run_folders(record, runs), out, record, kept=kept, elsewhere=elsewhere)
     else:
         write_report([Path(name) for name in names], out)
     note(f"page in {out}")
+
+
+def _again(name: str, row: str, seeds: list[int], runs: Path) -> str:
+    """The command that makes the folders of runs whose results are there: with these beside it, nothing is missing."""
+    command = f"flowvae study run {name} --rows {row} --seeds {','.join(map(str, seeds))} --results results-again"
+    return command + (f" --runs {runs}" if runs != Path("runs") else "")
 
 
 def _results(name: str, folder: Path) -> "Record":

@@ -1,5 +1,6 @@
 """One self-contained HTML page for one or several runs, or for a study."""
 
+import re
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from flowvae.errors import InputError
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
 from flowvae.report.graphs import ancestral_figure, structure_figure
+from flowvae.report.pages import provenance_line
 from flowvae.report.pictures import largest_error, reconstructions, sample_grids
 from flowvae.report.rendering import Column, Table, in_words
 from flowvae.report.runs import Run, read_runs
@@ -22,6 +24,9 @@ from flowvae.report.style import DPI, png
 from flowvae.report.tables import charted, runs_table, study_rows, study_table
 
 SHOWN = 64  # samples of each run
+CURVES = "−ELBO, rate and distortion against the epoch, training and validation"
+RECONSTRUCTED = "Originals, means of p(x | z) and absolute errors, in three rows"
+CODE = re.compile("`([^`]*)`")
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,23 @@ class Picture:
     width: int
 
 
-def write_report(folders: Iterable[Path], out: Path, study_results: Mapping[str, Any] | None = None) -> Path:
+def write_report(
+    folders: Iterable[Path],
+    out: Path,
+    study_results: Mapping[str, Any] | None = None,
+    *,
+    kept: Mapping[str, Figure] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
+) -> Path:
     """Write the page of the runs in ``folders`` to ``out``; ``study_results`` puts the study's table and chart first.
 
-    The page loads nothing from anywhere. A run that has only part of its files gives the sections it can, and the page
-    names what is missing and the command that makes it. Raises InputError for a folder that is no run, for an ``out``
-    that is a folder, and when there is nothing to report.
+    Of a study whose folders are ``elsewhere``, named with the command that makes each, curves, samples and
+    reconstructions are those ``kept`` with its results (`kept_figures`), where there are any. The page loads nothing
+    from anywhere. A run that has only part of its files gives the sections it can, and the page names what is missing
+    and the command that makes it. Raises InputError for a folder that is no run, for an ``out`` that is a folder, and
+    when there is nothing to report.
     """
-    runs, out = read_runs(folders), Path(out)
+    runs, out, kept, elsewhere = read_runs(folders), Path(out), kept or {}, elsewhere or {}
     if not runs and study_results is None:
         raise InputError("expected at least one run folder; got none: 'flowvae report RUN...'")
     if out.is_dir():
@@ -58,15 +72,25 @@ def write_report(folders: Iterable[Path], out: Path, study_results: Mapping[str,
         description=str((study_results or {}).get("description", "")),
         study=_study(study_results) if study_results else None,
         table=Markup(runs_table(runs).html()) if runs else None,
-        missing=[(run.name, what, command) for run in runs for command, what in _missing(run).items()],
+        missing=[
+            *((name, "the run's folder", command) for name, command in elsewhere.items()),
+            *((run.name, what, command) for run in runs for command, what in _missing(run).items()),
+        ],
         events=[(run.name, event) for run in runs for event in run.history.events],
-        curves=_curves(runs, study_results),
-        samples=_samples(first),
-        reconstructions=_reconstructions(first),
+        curves=_picture(kept["curves"], "", CURVES) if "curves" in kept else _curves(runs, study_results),
+        samples=[_picture(kept["samples"], "", "Samples of each row")] if "samples" in kept else _samples(first),
+        reconstructions=(
+            [_picture(kept["reconstructions"], "", f"{RECONSTRUCTED}, of each row")]
+            if "reconstructions" in kept
+            else _reconstructions(first)
+        ),
         kl=_kl(first),
         structures=_structures(first),
         rungs=_rungs(first),
-        one_seed=len(first) < len(runs),
+        one_seed=bool(kept) or len(first) < len(runs),
+        made=Markup(CODE.sub(r"<code>\1</code>", str(escape(provenance_line(study_results)))))
+        if study_results
+        else None,
         provenance=_provenance({run.name: run.environment for run in runs}),
         differences=_differences({run.name: _flat(run.config) for run in first}),
         configs=[(run.name, run.config_text) for run in first],
@@ -104,9 +128,7 @@ def _curves(runs: Sequence[Run], results: Mapping[str, Any] | None) -> Picture |
             series.setdefault(labels.get(run.group, run.group), []).append((train, validation))
     if not series:
         return None
-    return _picture(
-        training_curves(series), "", "−ELBO, rate and distortion against the epoch, training and validation"
-    )
+    return _picture(training_curves(series), "", CURVES)
 
 
 def _samples(runs: Sequence[Run]) -> list[Picture]:
@@ -120,8 +142,10 @@ def _samples(runs: Sequence[Run]) -> list[Picture]:
 def _reconstructions(runs: Sequence[Run]) -> list[Picture]:
     pairs = {run.name: run.pairs for run in runs if run.pairs is not None and len(run.pairs[0])}
     worst = max((largest_error(*pair) for pair in pairs.values()), default=0.0)
-    alt = "Originals, means of p(x | z) and absolute errors, in three rows"
-    return [_picture(reconstructions({"": pair}, worst=worst), name, f"{alt}: {name}") for name, pair in pairs.items()]
+    return [
+        _picture(reconstructions({"": pair}, worst=worst), name, f"{RECONSTRUCTED}: {name}")
+        for name, pair in pairs.items()
+    ]
 
 
 def _kl(runs: Sequence[Run]) -> list[Picture]:

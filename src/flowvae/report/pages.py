@@ -1,22 +1,16 @@
 """README and docs from committed results: their tables between markers, their figures as files."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flowvae.errors import InputError, nearest
-from flowvae.report.curves import Curve
-from flowvae.report.figures import study_chart, training_curves
-from flowvae.report.measured import measured_figures
-from flowvae.report.pictures import reconstructions, sample_grids
+from flowvae.report.kept import kept_figures, load
 from flowvae.report.rendering import in_words
 from flowvae.report.style import png
-from flowvae.report.tables import charted, study_rows, study_table
+from flowvae.report.tables import study_table
 
 MARKED = re.compile(
     r"^(?P<fence>```+|~~~+).*?^(?P=fence)`*$"  # code is left alone
@@ -25,20 +19,16 @@ MARKED = re.compile(
 )
 """A block to fill: ``<!-- results:NAME -->``, anything, ``<!-- /results -->``; each marker on a line of its own."""
 
-SAMPLES, RECONSTRUCTIONS = 36, 10  # of each row
-
 
 def refresh(root: Path) -> list[Path]:
     """Fill the marked blocks of README.md and docs, and draw docs/figures/NAME-*.png, from results/NAME.json.
 
-    Samples and reconstructions come from ``results/NAME.npz`` (arrays "<row>/samples", "<row>/originals",
-    "<row>/means"), curves from ``results/NAME-curves.json`` ({row: {seed: [[epoch, training ELBO, validation ELBO,
-    validation rate], ...]}}), where they exist. Returns the files that changed: none, when called again. Raises
-    InputError, before anything is written, for a block that is not closed or whose results do not exist.
+    Returns the files that changed: none, when called again. Raises InputError, before anything is written, for a block
+    that is not closed or whose results do not exist.
     """
     root = Path(root)
     paths = sorted((root / "results").glob("*.json"))
-    results = {path.stem: _load(path) for path in paths if not path.stem.endswith("-curves")}
+    results = {path.stem: load(path) for path in paths if not path.stem.endswith("-curves")}
     contents: dict[Path, bytes] = {}
     pages = [page for page in sorted((root / "docs").rglob("*.md")) if "/_" not in page.relative_to(root).as_posix()]
     for page in [root / "README.md", *pages]:
@@ -46,8 +36,8 @@ def refresh(root: Path) -> list[Path]:
             text = page.read_text(encoding="utf-8")
             contents[page] = MARKED.sub(partial(_fill, page.relative_to(root), results), text).encode()
     for name, record in results.items():
-        for kind, image in _draw(root / "results", name, record).items():
-            contents[root / "docs" / "figures" / f"{name}-{kind}.png"] = image
+        for kind, figure in kept_figures(root / "results", name, record).items():
+            contents[root / "docs" / "figures" / f"{name}-{kind}.png"] = png(figure)
     changed = [path for path, new in contents.items() if not path.exists() or path.read_bytes() != new]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,55 +96,3 @@ def _fill(page: Path, results: Mapping[str, Mapping[str, Any]], found: re.Match[
         )
     table = study_table(results[name]).markdown()
     return f"<!-- results:{name} -->\n\n{table}\n{provenance_line(results[name])}\n\n<!-- /results -->"
-
-
-def _draw(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, bytes]:
-    """The docs figures that the results allow, by kind."""
-    rows = study_rows(results)
-    labels = {row.name: row.label for row in rows if row.seeds}  # curves and pictures of other recipes stay undrawn
-    arrays = _arrays(folder / f"{name}.npz")
-    figures = {} if results.get("axes") else {"rows": study_chart(rows, charted(results))}
-    figures |= measured_figures(arrays, labels, results)
-    samples = {label: arrays[f"{row}/samples"][:SAMPLES] for row, label in labels.items() if f"{row}/samples" in arrays}
-    if samples:
-        figures["samples"] = sample_grids(samples)
-    pairs = {
-        label: (arrays[f"{row}/originals"], arrays[f"{row}/means"])
-        for row, label in labels.items()
-        if f"{row}/originals" in arrays and f"{row}/means" in arrays
-    }
-    if pairs:
-        figures["reconstructions"] = reconstructions(pairs, RECONSTRUCTIONS)
-    curves = folder / f"{name}-curves.json"
-    if curves.exists():
-        record = _load(curves)
-        figures["curves"] = training_curves(
-            {
-                row.label: [_curves(points) for seed, points in record[row.name].items() if int(seed) in row.seeds]
-                for row in rows
-                if row.name in record and row.seeds
-            }
-        )
-    return {kind: png(figure) for kind, figure in figures.items()}
-
-
-def _curves(points: list[list[float | None]]) -> tuple[Curve, Curve]:
-    """Training and validation from rows of epoch, training ELBO, validation ELBO and validation rate."""
-    epoch, train, validation, rate = np.array(points, dtype=float).reshape(-1, 4).T
-    unknown = np.full_like(epoch, np.nan)
-    best = int(np.nanargmax(validation)) if np.isfinite(validation).any() else None
-    return Curve(epoch, train, unknown, unknown), Curve(epoch, validation, rate, -validation - rate, best)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"expected JSON in {path.name}; got {error}: make it anew with 'flowvae study run'") from None
