@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ class Results:
 
     folder: Path
     name: str
+    source: str = ""
+    """The study's file, where it is none of the package."""
 
     @property
     def path(self) -> Path:
@@ -54,7 +57,7 @@ class Results:
         if not self.path.is_file():
             raise InputError(
                 f"expected the results of a study at {str(self.path)!r}; got no such file: "
-                f"make them with 'flowvae study run {self.name}'"
+                f"make them with 'flowvae study run {shlex.quote(self.source or self.name)}'"
             )
         return _json(self.path)
 

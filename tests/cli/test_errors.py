@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,12 @@ def test_a_damaged_run(
     assert said in told
     assert ": restore the file from a copy" in told
     assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_a_study_of_ones_own_is_run_by_its_file(refused: Refused, tmp_path: Path) -> None:
+    text = files("flowvae").joinpath("studies", "digits-demo.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text)
+    assert "make them with 'flowvae study run mine.toml'" in refused("study", "table", "mine.toml")
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,10 @@ def test_values_that_are_no_float32_are_refused_with_count_and_row(tmp_path: Pat
         ),
         ({"x": np.eye(4), "labels": np.ones(4)}, "expected 4 whole numbers in 'labels' .* got float64"),
         ({"train": np.eye(4), "test": np.eye(3)}, r"expected one event shape; got train \(4,\), .*test \(3,\)"),
-        ({"x": np.array([[None]])}, "expected numbers in array 'x' of my.npz; got Object arrays"),
+        (
+            {"x": np.array([[None]])},
+            "expected numbers in array 'x' of my.npz; got .*: it holds Python objects; save numbers",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(tmp_path: Path, arrays: dict, message: str) -> None:
@@ -197,8 +200,10 @@ def test_broken_files_are_told_in_one_sentence(tmp_path: Path, ending: str, dama
         content = other.read_bytes()
     path = tmp_path / f"my{ending}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=f"expected .* got .*my{ending}|of my{ending}; got"):
+    with pytest.raises(InputError, match=f"expected .* got .*my{ending}|of my{ending}; got") as refused:
         load_data(path)
+    assert "; write it again" in str(refused.value)
+    assert "pickle" not in str(refused.value)
 
 
 def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
@@ -207,7 +212,7 @@ def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
             return (Path(tmp_path / "ran").touch, ())
 
     np.save(tmp_path / "my.npy", np.array([Trap()], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"my.npy, which cannot be read"):
+    with pytest.raises(InputError, match=r"my.npy, which cannot be read: it holds Python objects; save"):
         load_data(tmp_path / "my.npy")
     assert not (tmp_path / "ran").exists()
 

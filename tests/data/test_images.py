@@ -87,7 +87,9 @@ def test_a_broken_image_is_named(tmp_path: Path, cut: int) -> None:
     save(tmp_path, *some(3, 16, 16))
     broken = tmp_path / "001.png"
     broken.write_bytes(broken.read_bytes()[:cut])
-    with pytest.raises(InputError, match=r"expected a PNG or JPEG image; got 001.png, which cannot be read"):
+    with pytest.raises(
+        InputError, match=r"expected a PNG or JPEG image; got 001.png, which cannot be read: write it again"
+    ):
         load_data(tmp_path)
 
 

@@ -132,6 +132,20 @@ def test_reconstruction_rows_are_original_mean_and_error() -> None:
     assert largest_error(x, mean) == 1.0
 
 
+def test_many_reconstructions_are_blocks_of_three_rows(recwarn: pytest.WarningsRecorder) -> None:
+    x = np.linspace(0, 1, 100)[:, None, None, None] * np.ones((1, 4, 4))
+    figure = reconstructions({"": (x, x / 2)}, 100)
+    board = np.asarray(figure.axes[0].images[0].get_array())
+    side = board.shape[0] / 18  # 18 across, in six blocks
+    shown = [board[round((row + 0.4) * side), round((column + 0.4) * side), 0] for row, column in ((3, 0), (4, 0))]
+    np.testing.assert_allclose(shown, [18 / 99, 9 / 99], atol=1e-6)
+    np.testing.assert_allclose(board[-5, -5], 1)  # nothing stands where the last block is not full
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["original", "mean", "|error|"] * 6
+    png(figure)
+    png(reconstructions({"": (x[:1], x[:1])}))
+    assert not recwarn.list
+
+
 def test_error_of_colours_is_the_mean_over_channels() -> None:
     x, mean = np.zeros((1, 3, 2, 2)), np.zeros((1, 3, 2, 2))
     mean[0, 0] = 0.9

@@ -143,7 +143,7 @@ def _results(name: str, folder: Path) -> "Record":
     from flowvae.results import Results
     from flowvae.study import Study, studies
 
-    results = Results(folder, Path(name).stem)
+    results = Results(folder, Path(name).stem, name)
     if name in studies() or Path(name).is_file():
         return results.of(Study.read(name))
     known = {*studies(), *(path.stem for path in folder.glob("*.json") if not path.stem.endswith("-curves"))}

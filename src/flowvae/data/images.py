@@ -56,8 +56,10 @@ def _read(path: Path, size: int) -> np.ndarray:
                 raise InputError(f"expected 8-bit grey or RGB images; got {path.name}, which is {kind}: convert it")
             read = image.convert(READ_AS[image.mode])
             return np.asarray(_squared(read, size) if size else read)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # the last is Pillow's for a broken chunk
-        raise InputError(f"expected a PNG or JPEG image; got {path.name}, which cannot be read ({error})") from None
+    except (UnidentifiedImageError, OSError, SyntaxError):  # the last is Pillow's for a broken chunk
+        raise InputError(
+            f"expected a PNG or JPEG image; got {path.name}, which cannot be read: write it again, or take it out"
+        ) from None
 
 
 def _squared(image: Image.Image, size: int) -> Image.Image:

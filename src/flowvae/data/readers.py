@@ -91,7 +91,7 @@ def _load(path: Path) -> Any:
         return file
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"expected a {path.suffix} file of numbers; got {path.name}, which cannot be read ({error})"
+            f"expected a {path.suffix} file of numbers; got {path.name}, which cannot be read: {_remedy(error)}"
         ) from None
 
 
@@ -99,7 +99,16 @@ def _array(file: Any, name: str, path: Path) -> np.ndarray:
     try:
         return file[name]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"expected numbers in array {name!r} of {path.name}; got {error}") from None
+        raise InputError(
+            f"expected numbers in array {name!r} of {path.name}; got what cannot be read: {_remedy(error)}"
+        ) from None
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a file that numpy cannot read: its own advice is to run the code in it."""
+    if "Object arrays" in str(error):
+        return "it holds Python objects; save numbers, as array.astype(float) gives them"
+    return "it is torn, or of another kind than its ending says; write it again with numpy"
 
 
 def _values(array: np.ndarray, where: str) -> np.ndarray:

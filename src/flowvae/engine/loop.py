@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 VALIDATION_SEED = 0  # one noise for every run, so that their curves can be compared
 MOST_SKIPPED = 20
-REMEDY = "lower optimiser.lr, set training.clip, or resume with training.on_nonfinite = 'skip'"
+REMEDIES = {
+    "stop": "lower optimiser.lr, set training.clip, or resume with training.on_nonfinite = 'skip'",
+    "skip": "lower optimiser.lr or set training.clip in a new run",
+}
 
 
 class Loop:
@@ -208,8 +211,8 @@ class Loop:
         found = str(finding)
         if self.folder:
             found += dump(self.folder.path, self.state.step, finding, indices, x, before)
-        skip = self.training.on_nonfinite == "skip"
-        self.leave_out(found, before, skip, "finite numbers in training", REMEDY)
+        way = self.training.on_nonfinite
+        self.leave_out(found, before, way == "skip", "finite numbers in training", REMEDIES[way])
 
     def too_steep(self, norm: float, before: dict[str, Tensor]) -> None:
         """Leave the step out."""

@@ -1,7 +1,7 @@
 """Figures of data: samples, and originals beside their reconstructions and errors."""
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from flowvae.report.style import DPI, MUTED, PALETTE, WIDTH, bare, canvas, dress
 from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
+ACROSS = 12  # data in a row of reconstructions, or more where there would be more rows than columns
+LARGEST = 1.5  # inches of a reconstructed picture's side, however few there are
 ERRORS = "magma"  # no error is black, as the pictures' own ground
 
 
@@ -64,6 +66,8 @@ def reconstructions(
 ) -> Figure:
     """For each label three rows: originals x, means of p(x | z), and absolute errors |x − mean|.
 
+    More than `ACROSS` data are in several such blocks, one below the other.
+
     ``worst`` is the error at the end of the colour scale, for a scale common to several figures; the largest one by
     default. Strings are written one below the other, without an error.
     """
@@ -75,13 +79,17 @@ def reconstructions(
     if any(as_images(x) is None for x, _ in panels.values()):
         return _reconstructed_rows(panels, worst, width)
     boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
+    width = min(width, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()))
     heights = [(width - 1.6) * board.shape[0] / board.shape[1] + 0.42 * bool(label) for label, board in boards.items()]
     figure = canvas(width, 0.12 + sum(heights))
     every = list(figure.subplots(len(boards), 1, squeeze=False)[:, 0])
     for axes, (label, board) in zip(every, boards.items(), strict=True):
         axes.imshow(board)
         bare(axes, label)
-        axes.set_yticks([board.shape[0] * (i + 0.5) / 3 for i in range(3)], ["original", "mean", "|error|"])
+        count = len(panels[label][0])
+        blocks = ceil(count / _across(count))
+        places = [board.shape[0] * (i + 0.5) / (3 * blocks) for i in range(3 * blocks)]
+        axes.set_yticks(places, ["original", "mean", "|error|"] * blocks)
         axes.tick_params(labelsize=8, colors=MUTED, length=0)
     scale = ScalarMappable(Normalize(0, worst), ERRORS)
     _colour_bar(figure.colorbar(scale, ax=every, shrink=0.6, aspect=14, pad=0.015))
@@ -116,13 +124,21 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
     return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
 
+def _across(count: int) -> int:
+    """How many of ``count`` data are in a row."""
+    return min(count, max(ACROSS, ceil(sqrt(3 * count))))
+
+
 def _three_rows(originals: np.ndarray, means: np.ndarray, worst: float) -> np.ndarray:
-    """Originals and means in one range of grey or colour, errors in theirs."""
+    """Originals and means in one range of grey or colour, errors in theirs: block after block of three rows."""
     pictures = [p for p in (as_images(originals), as_images(means)) if p is not None]
     low, high = limits(*pictures)
     errors = colormaps[ERRORS](_errors(originals, means) / worst)[..., :3]
-    rows = [*(_rgb(to_unit(p, low, high)) for p in pictures), errors]
-    return enlarge(tile(np.concatenate(rows), columns=len(errors)), 2 * PIXELS)
+    kinds = np.stack([*(_rgb(to_unit(p, low, high)) for p in pictures), errors])
+    across = _across(len(errors))
+    kinds = np.pad(kinds, [(0, 0), (0, -len(errors) % across), *[(0, 0)] * 3], constant_values=1)  # white
+    blocks = kinds.reshape(3, -1, across, *kinds.shape[2:]).swapaxes(0, 1)
+    return enlarge(tile(blocks.reshape(-1, *kinds.shape[2:]), columns=across), 2 * PIXELS)
 
 
 def _in_the_plane(events: np.ndarray) -> bool:
