@@ -115,10 +115,12 @@ class Results:
             _write_json(self.path, record)
 
     def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
-        if not pictures:
-            return
-        arrays = self._arrays() | {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
-        save_arrays(self.pictures, **arrays)
+        """Put the pictures of a row in place of all that it had, which may be of another recipe."""
+        before = self._arrays()
+        arrays = {name: array for name, array in before.items() if name.partition("/")[0] != row}
+        arrays |= {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
+        if before or arrays:
+            save_arrays(self.pictures, **arrays)
 
 
 def _runs(record: Record) -> dict[tuple[str, int], Record]:

@@ -17,7 +17,11 @@ from flowvae.study import Study
 
 def add(results: Results, study: Study, row: str, seed: int, elbo: float = -20.0) -> None:
     run = {"seed": seed, "elbo": elbo, "config_digest": study.digest(study.row(row), seed)}
-    pictures = {"samples": np.full((2, 1, 4, 4), seed / 4, np.float32), "originals": np.eye(4, dtype=np.float32)}
+    pictures = {
+        f"of-{elbo}": np.eye(2),
+        "samples": np.full((2, 1, 4, 4), seed / 4, np.float32),
+        "originals": np.eye(4, dtype=np.float32),
+    }
     results.add(study, row, run, {"command": "test"}, [[1.0, elbo, None, 2.0]], pictures)
 
 
@@ -66,7 +70,9 @@ def test_pictures_are_those_of_the_first_seed_and_small(tiny: Path, tmp_path: Pa
     add(results, study, "full", 2)
     add(results, study, "diagonal", 1)
     with np.load(results.pictures) as arrays:
-        assert sorted(arrays) == ["diagonal/originals", "diagonal/samples", "full/originals", "full/samples"]
+        assert sorted(arrays) == [
+            f"{row}/{kind}" for row in ("diagonal", "full") for kind in ("of--20.0", "originals", "samples")
+        ]
         assert arrays["full/samples"].dtype == np.uint8
         assert arrays["full/samples"][0, 0, 0, 0] == 64  # 255 / 4
         assert arrays["full/originals"].max() == 1
@@ -101,6 +107,7 @@ def test_results_of_another_recipe_stay_out_of_the_table_until_their_successors_
     assert not results.has("full", 0, changed.digest(changed.row("full"), 0))
     assert results.has("full", 0, study.digest(study.row("full"), 0))
     with np.load(results.pictures) as arrays:
+        assert "full/of--20.0" not in arrays
         assert arrays["full/samples"].max() == 64, "the pictures are those of the first run in the table"
     add(results, changed, "full", 0)
     assert "earlier" not in results.read()

@@ -88,9 +88,7 @@ def write_report(
         structures=_structures(first),
         rungs=_rungs(first),
         one_seed=bool(kept) or len(first) < len(runs),
-        made=Markup(CODE.sub(r"<code>\1</code>", str(escape(provenance_line(study_results)))))
-        if study_results
-        else None,
+        made=_made(study_results) if study_results else None,
         provenance=_provenance({run.name: run.environment for run in runs}),
         differences=_differences({run.name: _flat(run.config) for run in first}),
         configs=[(run.name, run.config_text) for run in first],
@@ -117,6 +115,11 @@ def _study(results: Mapping[str, Any]) -> tuple[Markup, Picture]:
         "Mean and 95 % interval over seeds for each row of the study",
     )
     return Markup(study_table(results).html()), chart
+
+
+def _made(results: Mapping[str, Any]) -> Markup:
+    """Where the results come from: what is code in Markdown is code in the page."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(provenance_line(results)))))
 
 
 def _curves(runs: Sequence[Run], results: Mapping[str, Any] | None) -> Picture | None:
