@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,33 @@ def test_missing_values_are_counted_and_kept_out_of_the_range(tmp_path: Path) ->
     found = inspect(save(tmp_path, values))
     assert (found.missing, found.missing_rows, found.first_missing) == (3, 2, "row 4")
     assert (found.minimum, found.maximum) == (0, 1)
-    assert "missing     3 values in 2 rows, the first in row 4" in found.lines()
+    assert "not finite  3 values in 2 rows, the first in row 4" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (
+            {"x": [[0, np.inf], [1, 0], [0, 1], [1, 1]]},
+            "training    would refuse it: values are not finite: fill them in",
+        ),
+        (
+            {"train": np.eye(4), "test": np.eye(3)},
+            "training    would refuse it: data of different shapes, train (4,), test",
+        ),
+        ({"train": np.eye(4), "test": np.eye(4)}, None),
+    ],
+)
+def test_the_last_line_tells_what_training_refuses(tmp_path: Path, parts: dict[str, Any], said: str | None) -> None:
+    np.savez(tmp_path / "my.npz", **parts)
+    found = inspect(tmp_path / "my.npz")
+    if said is None:
+        load_data(tmp_path / "my.npz")
+        assert found.lines()[-1].startswith("likelihood")
+        return
+    assert found.lines()[-1].startswith(said)
+    with pytest.raises(InputError):
+        load_data(tmp_path / "my.npz")
 
 
 def test_a_file_of_nothing_but_nan_is_described(tmp_path: Path) -> None:

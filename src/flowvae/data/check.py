@@ -35,7 +35,7 @@ class Inspection:
     ``minimum`` and ``maximum`` are those of the finite values (NaN where there are none); ``missing`` counts
     values that are NaN, infinite or beyond float32, in ``missing_rows`` rows, ``first_missing`` being the
     first of these; ``duplicates`` counts rows that repeat an earlier one, ``shared`` those that repeat a row
-    of an earlier part. ``likelihood`` is the recommended one, with the ``scale`` that it needs, or None where
+    of an earlier part. ``refusal`` is why training would not take the file, and what to do, or "". ``likelihood`` is the recommended one, with the ``scale`` that it needs, or None where
     none that is registered fits; ``advice`` says it in words.
     """
 
@@ -51,6 +51,7 @@ class Inspection:
     first_missing: str
     duplicates: int
     shared: int
+    refusal: str
     likelihood: str | None
     scale: float
     advice: str
@@ -69,9 +70,10 @@ class Inspection:
             f"shape       {shapes}{', with labels' if self.labels else ''}",
             f"range       {interval(self.minimum, self.maximum)}",
             f"type        {self.dtype}, {'whole' if self.whole else 'real'} numbers",
-            f"missing     {lost if self.missing else 'none'}",
+            f"not finite  {lost if self.missing else 'none'}",
             f"duplicates  {again if self.duplicates else 'none'}",
             f"likelihood  {self.advice}",
+            *([f"training    would refuse it: {self.refusal}"] if self.refusal else []),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def inspect(path: str | Path) -> Inspection:
         first_missing=first,
         duplicates=duplicates,
         shared=shared,
+        refusal=_refusal(parts, count),
         likelihood=likelihood,
         scale=scale,
         advice=advice,
@@ -168,6 +171,15 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
         return chosen, default, f"{chosen}: values are real"
     advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
     return None, default, advice
+
+
+def _refusal(parts: Parts, lost: int) -> str:
+    """Why a file of these ``parts``, ``lost`` of whose values are not finite, would be refused by training, or ""."""
+    shapes = {split: part.values.shape[1:] for split, part in parts.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
+        return f"data of different shapes, {listed}: give all parts the same"
+    return "values are not finite: fill them in, or leave their rows out" if lost else ""
 
 
 def _with(settings: list[str]) -> str:
