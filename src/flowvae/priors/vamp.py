@@ -22,7 +22,7 @@ class Vamp(Conditional):
     """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs, after the VampPrior.
 
     The posterior is the model's own, and prior and posterior move together. In the VampPrior as published u_k are data,
-    and the encoder reads them in every step; here u ``(K, features)`` lie where the features of data lie, which costs no
+    and the encoder reads them in every step; here u ``(K, features)`` lie where features of data lie, which costs no
     pass of the encoder, and the prior shares with the posterior what is behind the features alone: where that is one
     linear layer, little ties the components to the data but their start, features of training data. The KL is estimated
     by Monte Carlo. Temperature scales the noise of the posteriors that a draw chooses from.
