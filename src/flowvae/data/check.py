@@ -35,8 +35,9 @@ class Inspection:
     ``minimum`` and ``maximum`` are those of the finite values (NaN where there are none); ``missing`` counts
     values that are NaN, infinite or beyond float32, in ``missing_rows`` rows, ``first_missing`` being the
     first of these; ``duplicates`` counts rows that repeat an earlier one, ``shared`` those that repeat a row
-    of an earlier part. ``refusal`` is why training would not take the file, and what to do, or "". ``likelihood`` is the recommended one, with the ``scale`` that it needs, or None where
-    none that is registered fits; ``advice`` says it in words.
+    of an earlier part. ``refusal`` is why training would not take the file, and what to do, or "". ``likelihood`` is
+    the recommended one, with the ``scale`` that it needs, or None where none that is registered fits; ``advice`` says
+    it in words.
     """
 
     path: str
