@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -131,8 +132,9 @@ def report(
 
 def _again(name: str, row: str, seeds: list[int], runs: Path) -> str:
     """The command that makes the folders of runs whose results are there: with these beside it, nothing is missing."""
-    command = f"flowvae study run {name} --rows {row} --seeds {','.join(map(str, seeds))} --results results-again"
-    return command + (f" --runs {runs}" if runs != Path("runs") else "")
+    words = ["flowvae", "study", "run", name, "--rows", row, "--seeds", ",".join(map(str, seeds))]
+    words += ["--results", "results-again", *(["--runs", str(runs)] if runs != Path("runs") else [])]
+    return shlex.join(words)
 
 
 def _results(name: str, folder: Path) -> "Record":
