@@ -17,10 +17,13 @@ def test_packaged_studies_are_sound(name: str) -> None:
     assert study.name == name
     first, *others = (study.config(row, seed=study.seeds[0]) for row in study.rows)
     assert others
-    for config in others:  # rows differ in their model, their data or how they are trained, and have one budget
+    budgets = {config.data["name"]: config.training for config in (first, *others)}
+    for (
+        config
+    ) in others:  # rows differ in their model, their data or how they are trained, and have one budget a data set
         assert (config.model, config.data, config.training) != (first.model, first.data, first.training)
         assert (config.optimiser, config.schedule) == (first.optimiser, first.schedule)
-        assert [config.training[name] for name in BUDGET] == [first.training[name] for name in BUDGET]
+        assert [config.training[name] for name in BUDGET] == [budgets[config.data["name"]][name] for name in BUDGET]
     assert first.evaluation == study.evaluation
     for row in study.rows:
         assert not row.published or {"source", "binarise"} <= row.published.keys()
