@@ -1,6 +1,5 @@
 """The true posterior of a model of two latents, on a grid, and how far q is from it."""
 
-import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -41,11 +40,13 @@ def true_posterior(
 ) -> Measured:
     """KL( q(z | x) || p(z | x) ) of ``count`` data of different labels, z in the plane, in nats, and pictures of both.
 
-    p(z | x) = p(x | z) p(z) / p(x), p(x) = integral p(x | z) p(z) dz, and the KL are sums over a grid of ``points`` x
-    ``points`` on [-reach, reach]^2, and over wider ones of the same step until the KL changes no more, by 0.002 nats:
-    little of q far out, where p is next to nothing, can cost much. Figures:
-    ``posterior_kl`` is the mean over the data, ``posterior_kl_0`` and so on those of each. Arrays, densities as
-    ``(rows from above, columns)``: ``prior`` and ``aggregate``, the mean of q(z | x) over the first ``aggregate``
+    p(z | x) = p(x | z) p(z) / p(x), p(x) = integral p(x | z) p(z) dz, and the KL are sums over grids of ``points`` x
+    ``points``, each on its datum's ``window``, which a grid on [-reach, reach]^2 finds, or on that whole plane; then
+    over wider ones of the same step, until the KL changes no more, by 0.002 nats: little of q far out, where p is next
+    to nothing, can cost much.
+
+    Figures: ``posterior_kl`` is the mean over the data, ``posterior_kl_0`` and so on those of each. Arrays, densities
+    as ``(rows from above, columns)``: ``prior`` and ``aggregate``, the mean of q(z | x) over the first ``aggregate``
     held-out data, on the plane; ``q`` and ``true`` of each datum, ``(count, *)``, on its ``window``
     ``(count, (left, right, bottom, top))``, drawn around it or the whole plane; and the data, ``x``.
 
@@ -55,38 +56,62 @@ def true_posterior(
     if getattr(model.latents, "out_shape", None) != (2,):
         raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")
     x = inputs(model, chosen(held_out, count), range(min(count, len(held_out))))
-    first = Plane.of(model, x, reach, points)
-    kl = divergence(model, x, first)
+    plane = Grid.of(model, x, x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4), points)
+    grid = Grid.of(model, x, plane.around, points) if window == "posterior" else plane
+    kl = divergence(model, x, grid)
     figures = {"posterior_kl": float(kl.mean())} | {f"posterior_kl_{i}": float(value) for i, value in enumerate(kl)}
-    plane = x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4)
-    windows = _windows(first) if window == "posterior" else plane
-    return Measured(figures, {**_pictures(model, x, windows, first, held_out, aggregate), "x": _array(x)})
+    windows = grid.around if window == "posterior" else plane.windows
+    return Measured(figures, {**_pictures(model, x, windows, plane, held_out, aggregate), "x": _array(x)})
 
 
-class Plane(NamedTuple):
-    """log p(x, z), log q(z | x) and log p(z) of a model, each ``(n, n, B)``, on the square grid over ``axis``."""
+class Grid(NamedTuple):
+    """log p(x, z), log q(z | x) and log p(z) of a model on square grids of each datum's own.
 
-    axis: Tensor
+    Axes are ``(B, n)``, densities ``(n, n, B)``, the first n from below; windows ``(B, (left, right, bottom, top))``.
+    """
+
+    across: Tensor
+    up: Tensor
     log_joint: Tensor
     log_q: Tensor
     log_prior: Tensor
 
     @classmethod
-    def of(cls, model: VAE, x: Tensor, reach: float, points: int) -> "Plane":
-        """The grid of ``points`` x ``points`` on [-reach, reach]^2."""
-        axis = torch.linspace(-reach, reach, points, dtype=x.dtype, device=x.device)
-        found = on_grid(model, x, axis.expand(len(x), -1), axis.expand(len(x), -1))
-        return cls(axis, *(log.unflatten(0, (points, points)) for log in found))
+    def of(cls, model: VAE, x: Tensor, windows: Tensor, points: int) -> "Grid":
+        """The grids of ``points`` x ``points`` on ``windows``."""
+        steps = torch.linspace(0, 1, points, dtype=x.dtype, device=x.device)
+        left, right, bottom, top = (edge[:, None] for edge in windows.unbind(-1))
+        across, up = left + (right - left) * steps, bottom + (top - bottom) * steps
+        found = on_grid(model, x, across, up)
+        return cls(across, up, *(log.unflatten(0, (points, points)) for log in found))
 
     @property
-    def halved(self) -> "Plane":
+    def windows(self) -> Tensor:
+        """What the grids cover."""
+        return torch.stack([self.across[:, 0], self.across[:, -1], self.up[:, 0], self.up[:, -1]], -1)
+
+    @property
+    def around(self) -> Tensor:
+        """The squares that hold p(z | x) and q(z | x): four of the larger standard deviation to each side."""
+        both = (self.log_true.exp() + self.log_q.exp()) / 2
+        both, found = (both / both.sum((0, 1))).double(), []
+        for axis, marginal in ((self.across, both.sum(0).T), (self.up, both.sum(1).T)):
+            centre = (axis * marginal).sum(1)
+            sd = ((axis - centre[:, None]).square() * marginal).sum(1).sqrt()
+            found.append((centre, sd.clamp(min=float((axis[:, 1] - axis[:, 0]).max()))))
+        half = 4 * torch.maximum(found[0][1], found[1][1])
+        (right, _), (up, _) = found
+        return torch.stack([right - half, right + half, up - half, up + half], -1).to(self.across)
+
+    @property
+    def halved(self) -> "Grid":
         """Every second point in either direction."""
-        return Plane(self.axis[::2], *(log[::2, ::2] for log in self[1:]))
+        return Grid(self.across[:, ::2], self.up[:, ::2], *(log[::2, ::2] for log in self[2:]))
 
     @property
-    def log_cell(self) -> float:
-        """log of the area that a point stands for."""
-        return 2 * math.log(float(self.axis[1] - self.axis[0]))
+    def log_cell(self) -> Tensor:
+        """log of the area that a point stands for, ``(B,)``."""
+        return torch.log(self.across[:, 1] - self.across[:, 0]) + torch.log(self.up[:, 1] - self.up[:, 0])
 
     @property
     def log_true(self) -> Tensor:
@@ -100,27 +125,34 @@ class Plane(NamedTuple):
         return torch.where(weights > 0, weights * (self.log_q - self.log_true).double(), 0.0).sum((0, 1))
 
 
-def divergence(model: VAE, x: Tensor, plane: Plane) -> Tensor:
-    """KL(q || p(z | x)) ``(B,)`` on ever wider grids from ``plane`` on, until it changes no more."""
-    reach, points, kl = float(plane.axis[-1]), len(plane.axis), plane.divergence
+def divergence(model: VAE, x: Tensor, grid: Grid) -> Tensor:
+    """KL(q || p(z | x)) ``(B,)`` on ever wider grids from ``grid`` on, until it changes no more."""
+    kl = grid.divergence
     for _ in range(MOST):
-        reach, points = reach * GROWTH, 1 + round((points - 1) * GROWTH)
-        plane, before = Plane.of(model, x, reach, points), kl
-        kl = plane.divergence
+        points = 1 + round((grid.across.shape[1] - 1) * GROWTH)
+        grid, before = Grid.of(model, x, wider(grid.windows), points), kl
+        kl = grid.divergence
         if (kl - before).abs().max() < TOLERANCE:
             break
     else:
         change = float((kl - before).abs().max())
         raise InputError(
             f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats on a grid {GROWTH:g} times "
-            f"as wide; got {change:.2g} at [-{reach:g}, {reach:g}]: raise reach"
+            f"as wide; got {change:.2g}: raise reach"
         )
-    if (change := float((plane.halved.divergence - kl).abs().max())) > TOLERANCE:
+    if (change := float((grid.halved.divergence - kl).abs().max())) > TOLERANCE:
         raise InputError(
             f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats with half the points; "
             f"got {change:.2g}: raise points"
         )
     return kl
+
+
+def wider(windows: Tensor) -> Tensor:
+    """Windows ``(B, (left, right, bottom, top))`` grown about their centres."""
+    low, high = windows[:, ::2], windows[:, 1::2]
+    more = (GROWTH - 1) / 2 * (high - low)
+    return torch.stack([low - more, high + more], -1).flatten(1)
 
 
 def chosen(split: Split, count: int) -> Split:
@@ -151,38 +183,24 @@ def on_grid(model: VAE, x: Tensor, across: Tensor, up: Tensor) -> tuple[Tensor, 
     return log_joint, log_q, log_prior
 
 
-def _windows(plane: Plane) -> Tensor:
-    """For each datum the square that holds p(z | x) and q(z | x): ``(B, (left, right, bottom, top))``."""
-    both, axis, found = (plane.log_true.exp() + plane.log_q.exp()) / 2 * math.exp(plane.log_cell), plane.axis, []
-    for marginal in (both.sum(0), both.sum(1)):
-        centre = (axis[:, None] * marginal).sum(0)
-        sd = ((axis[:, None] - centre) ** 2 * marginal).sum(0).sqrt()
-        found.append((centre, sd))
-    half = 4 * torch.maximum(found[0][1], found[1][1])
-    (x, _), (y, _) = found
-    return torch.stack([x - half, x + half, y - half, y + half], -1)
-
-
 def _pictures(
-    model: VAE, x: Tensor, windows: Tensor, plane: Plane, held_out: Split, aggregate: int
+    model: VAE, x: Tensor, windows: Tensor, plane: Grid, held_out: Split, aggregate: int
 ) -> dict[str, np.ndarray]:
-    steps = torch.linspace(0, 1, PICTURE, dtype=x.dtype, device=x.device)
-    left, right, bottom, top = (edge[:, None] for edge in windows.unbind(-1))
-    log_joint, log_q, _ = on_grid(model, x, left + (right - left) * steps, bottom + (top - bottom) * steps)
-    thinned = max(1, len(plane.axis) // PICTURE)
+    seen = Grid.of(model, x, windows, PICTURE)
+    thinned = max(1, plane.up.shape[1] // PICTURE)
     prior = plane.log_prior[..., 0].exp().flip(0)
     return {
         "prior": _array(prior[::thinned, ::thinned]),
-        "aggregate": _aggregate(model, held_out, aggregate, float(plane.axis[-1])),
-        "q": _array(_upright(log_q.exp())),
-        "true": _array(_upright((log_joint - log_joint.logsumexp(0)).exp())),
+        "aggregate": _aggregate(model, held_out, aggregate, float(plane.up[0, -1])),
+        "q": _array(_upright(seen.log_q.exp())),
+        "true": _array(_upright(seen.log_true.exp())),
         "window": _array(windows),
     }
 
 
 def _upright(density: Tensor) -> Tensor:
-    """``(points, B)``, points from below, to ``(B, rows from above, columns)``, the highest value 1."""
-    return (density / density.max(0).values).unflatten(0, (PICTURE, PICTURE)).permute(2, 0, 1).flip(1)
+    """``(n, n, B)``, the first n from below, to ``(B, rows from above, columns)``, the highest value 1."""
+    return (density / density.amax((0, 1))).permute(2, 0, 1).flip(1)
 
 
 def _aggregate(model: VAE, held_out: Split, count: int, reach: float) -> np.ndarray:
