@@ -1,5 +1,6 @@
 """The true posterior of a model of two latents, on a grid, and how far q is from it."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ PICTURE = 121
 BINS = 45
 """Of the aggregate posterior's histogram."""
 TOLERANCE = 2e-3
-"""Nats by which a wider grid, or one of half its points, may change a divergence."""
+"""Nats by which a wider grid, or one of half its points, may change an integral."""
 GROWTH = 1.5
 MOST = 3
 """How much wider the next grid is, and how often."""
@@ -40,27 +41,28 @@ def true_posterior(
 ) -> Measured:
     """KL( q(z | x) || p(z | x) ) of ``count`` data of different labels, z in the plane, in nats, and pictures of both.
 
-    p(z | x) = p(x | z) p(z) / p(x), p(x) = integral p(x | z) p(z) dz, and the KL are sums over grids of ``points`` x
-    ``points``, each on its datum's ``window``, which a grid on [-reach, reach]^2 finds, or on that whole plane; then
-    over wider ones of the same step, until the KL changes no more, by 0.002 nats: little of q far out, where p is next
-    to nothing, can cost much.
+    KL = E_q[ log q(z | x) - log p(x, z) ] + log p(x), p(x) = integral p(x, z) dz. Both integrals are sums over grids of
+    ``points`` x ``points``, around q and around p(z | x), which a grid on [-reach, reach]^2 finds, or on that whole
+    plane (``window``); then over wider ones of the same step, until they change no more, by 0.002 nats: little of q far
+    out, where p is next to nothing, can cost much.
 
     Figures: ``posterior_kl`` is the mean over the data, ``posterior_kl_0`` and so on those of each. Arrays, densities
     as ``(rows from above, columns)``: ``prior`` and ``aggregate``, the mean of q(z | x) over the first ``aggregate``
     held-out data, on the plane; ``q`` and ``true`` of each datum, ``(count, *)``, on its ``window``
     ``(count, (left, right, bottom, top))``, drawn around it or the whole plane; and the data, ``x``.
 
-    Raises `InputError` for a model whose latents are not one group of two, for a KL that still grows on a grid three
-    times wider, and for a grid so coarse that half its points give another KL.
+    Raises `InputError` for a model whose latents are not one group of two, for integrals that still grow on a grid
+    three times wider, and for a grid so coarse that half its points give others.
     """
     if getattr(model.latents, "out_shape", None) != (2,):
         raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")
     x = inputs(model, chosen(held_out, count), range(min(count, len(held_out))))
     plane = Grid.of(model, x, x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4), points)
-    grid = Grid.of(model, x, plane.around, points) if window == "posterior" else plane
-    kl = divergence(model, x, grid)
+    own = window == "posterior"
+    q, p = (Grid.of(model, x, plane.around(log), points) if own else plane for log in (plane.log_q, plane.log_true))
+    kl = settled(model, x, q, Grid.cost) + settled(model, x, p, Grid.log_px)
     figures = {"posterior_kl": float(kl.mean())} | {f"posterior_kl_{i}": float(value) for i, value in enumerate(kl)}
-    windows = grid.around if window == "posterior" else plane.windows
+    windows = plane.around(torch.logaddexp(plane.log_q, plane.log_true)) if own else plane.windows
     return Measured(figures, {**_pictures(model, x, windows, plane, held_out, aggregate), "x": _array(x)})
 
 
@@ -90,12 +92,10 @@ class Grid(NamedTuple):
         """What the grids cover."""
         return torch.stack([self.across[:, 0], self.across[:, -1], self.up[:, 0], self.up[:, -1]], -1)
 
-    @property
-    def around(self) -> Tensor:
-        """The squares that hold p(z | x) and q(z | x): four of the larger standard deviation to each side."""
-        both = (self.log_true.exp() + self.log_q.exp()) / 2
-        both, found = (both / both.sum((0, 1))).double(), []
-        for axis, marginal in ((self.across, both.sum(0).T), (self.up, both.sum(1).T)):
+    def around(self, log_density: Tensor) -> Tensor:
+        """The squares that hold a density: four of its larger standard deviation to each side."""
+        density, found = (log_density - torch.logsumexp(log_density, (0, 1))).double().exp(), []
+        for axis, marginal in ((self.across, density.sum(0).T), (self.up, density.sum(1).T)):
             centre = (axis * marginal).sum(1)
             sd = ((axis - centre[:, None]).square() * marginal).sum(1).sqrt()
             found.append((centre, sd.clamp(min=float((axis[:, 1] - axis[:, 0]).max()))))
@@ -116,36 +116,39 @@ class Grid(NamedTuple):
     @property
     def log_true(self) -> Tensor:
         """log p(z | x), normalised on the grid."""
-        return self.log_joint - (torch.logsumexp(self.log_joint, (0, 1)) + self.log_cell)
+        return self.log_joint - self.log_px()
 
-    @property
-    def divergence(self) -> Tensor:
-        """KL(q || p(z | x)) as a sum, ``(B,)``, the mass of q as it is."""
+    def log_px(self) -> Tensor:
+        """log p(x) ``(B,)``."""
+        return torch.logsumexp(self.log_joint.double(), (0, 1)) + self.log_cell
+
+    def cost(self) -> Tensor:
+        """E_q[ log q(z | x) - log p(x, z) ] ``(B,)``, the mass of q as it is."""
         weights = (self.log_q.double() + self.log_cell).exp()
-        return torch.where(weights > 0, weights * (self.log_q - self.log_true).double(), 0.0).sum((0, 1))
+        return torch.where(weights > 0, weights * (self.log_q - self.log_joint).double(), 0.0).sum((0, 1))
 
 
-def divergence(model: VAE, x: Tensor, grid: Grid) -> Tensor:
-    """KL(q || p(z | x)) ``(B,)`` on ever wider grids from ``grid`` on, until it changes no more."""
-    kl = grid.divergence
+def settled(model: VAE, x: Tensor, grid: Grid, integral: Callable[[Grid], Tensor]) -> Tensor:
+    """An integral ``(B,)`` on ever wider grids from ``grid`` on, until it changes no more."""
+    value = integral(grid)
     for _ in range(MOST):
         points = 1 + round((grid.across.shape[1] - 1) * GROWTH)
-        grid, before = Grid.of(model, x, wider(grid.windows), points), kl
-        kl = grid.divergence
-        if (kl - before).abs().max() < TOLERANCE:
+        grid, before = Grid.of(model, x, wider(grid.windows), points), value
+        value = integral(grid)
+        if (value - before).abs().max() < TOLERANCE:
             break
     else:
-        change = float((kl - before).abs().max())
+        change = float((value - before).abs().max())
         raise InputError(
             f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats on a grid {GROWTH:g} times "
             f"as wide; got {change:.2g}: raise reach"
         )
-    if (change := float((grid.halved.divergence - kl).abs().max())) > TOLERANCE:
+    if (change := float((integral(grid.halved) - value).abs().max())) > TOLERANCE:
         raise InputError(
             f"expected the divergence of q(z | x) to change by less than {TOLERANCE:g} nats with half the points; "
             f"got {change:.2g}: raise points"
         )
-    return kl
+    return value
 
 
 def wider(windows: Tensor) -> Tensor:
