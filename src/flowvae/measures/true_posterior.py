@@ -111,7 +111,8 @@ class Grid(NamedTuple):
     @property
     def log_cell(self) -> Tensor:
         """log of the area that a point stands for, ``(B,)``."""
-        return torch.log(self.across[:, 1] - self.across[:, 0]) + torch.log(self.up[:, 1] - self.up[:, 0])
+        sides = [(axis[:, -1].double() - axis[:, 0]) / (axis.shape[1] - 1) for axis in (self.across, self.up)]
+        return torch.log(sides[0] * sides[1])
 
     @property
     def log_true(self) -> Tensor:
@@ -123,9 +124,10 @@ class Grid(NamedTuple):
         return torch.logsumexp(self.log_joint.double(), (0, 1)) + self.log_cell
 
     def cost(self) -> Tensor:
-        """E_q[ log q(z | x) - log p(x, z) ] ``(B,)``, the mass of q as it is."""
-        weights = (self.log_q.double() + self.log_cell).exp()
-        return torch.where(weights > 0, weights * (self.log_q - self.log_joint).double(), 0.0).sum((0, 1))
+        """E_q[ log q(z | x) - log p(x, z) ] ``(B,)``, of the part of q that is on the grid."""
+        weights = torch.softmax(self.log_q.double().flatten(0, 1), 0)
+        terms = (self.log_q.double() - self.log_joint).flatten(0, 1)
+        return torch.where(weights > 0, weights * terms, 0.0).sum(0)
 
 
 def settled(model: VAE, x: Tensor, grid: Grid, integral: Callable[[Grid], Tensor]) -> Tensor:
