@@ -11,7 +11,7 @@ import torch
 
 from flowvae import registry
 from flowvae.config import Config, EvaluationOptions
-from flowvae.data import Data, Split, load_data, require_support, resolve_data
+from flowvae.data import Data, Split, load_data, require_support, resolve_data, taken_over
 from flowvae.data.rows import load_rows
 from flowvae.engine import Fitted, fit, load, read_journal
 from flowvae.engine.folder import Resume
@@ -116,9 +116,7 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     tables = {"data": dict(run.config.data)}
     if data is not None:
         source, own = resolve_data(data, sequences=run.schema is not None), run.config.data
-        known = {option.name for option in registry.options("data", source["name"])}
-        kept = own.keys() if source["name"] == own["name"] else {"binarise", "dequantise"} & own.keys() & known
-        taken = {key: own[key] for key in kept}
+        taken = own if source["name"] == own["name"] else taken_over(own, source["name"])
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
     for change in changes:
         assign(tables, change)

@@ -69,19 +69,16 @@ def note(message: str) -> None:
 def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_dir: Path | None) -> "Config":
     """The recipe with what the command line says of it; ``--set`` has the last word.
 
-    Other data become bits as the recipe's own do, where they can.
+    Other data become bits, or are dequantised, as the recipe's own are, where they can be.
     """
-    from flowvae import registry
     from flowvae.config import Config, read_recipe
-    from flowvae.data import resolve_data
+    from flowvae.data import resolve_data, taken_over
 
     named = []
     if data:
-        named.append(f"data.name={json.dumps(data)}")
         own = read_recipe(recipe).get("data")
-        known = {option.name for option in registry.options("data", resolve_data(data)["name"])}
-        if isinstance(own, dict) and "binarise" in own.keys() & known:
-            named.append(f"data.binarise={own['binarise']}")
+        taken = taken_over(own, resolve_data(data)["name"]) if isinstance(own, dict) else {}
+        named = [f"data.{key}={json.dumps(value)}" for key, value in {"name": data, **taken}.items()]
     return Config.load(recipe, [*named, *data_changes(data_dir, changes)])
 
 

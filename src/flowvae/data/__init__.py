@@ -2,7 +2,7 @@
 
 from flowvae.data.base import Binarise, Data, Split
 from flowvae.data.check import Inspection, inspect, require_support
-from flowvae.data.loading import load_data, resolve_data
+from flowvae.data.loading import load_data, resolve_data, taken_over
 
 __all__ = [
     "Binarise",
@@ -13,4 +13,5 @@ __all__ = [
     "load_data",
     "require_support",
     "resolve_data",
+    "taken_over",
 ]

@@ -1,5 +1,6 @@
 """One door to all data: a registered name, a path, or a table of options."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def resolve_data(spec: str | Path | dict[str, Any], *, sequences: bool = False, 
     if isinstance(name, str) and name not in registry.names("data"):
         table |= {"name": _source(name, sequences or _of_tokens(table)), "path": name}
     return registry.resolve("data", table)
+
+
+def taken_over(own: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What of the options ``own`` holds for other data too, of a ``source`` that knows it: how values become x."""
+    known = {option.name for option in registry.options("data", source)}
+    return {key: own[key] for key in ("binarise", "dequantise") if key in own and key in known}
 
 
 def _of_tokens(options: dict[str, Any]) -> bool:

@@ -95,10 +95,14 @@ class _Rows:
 
     def __init__(self, sizes: Sequence[int], like: Tensor):
         self.sizes = list(sizes)
-        self.table = like.new_empty(sum(sizes), like.shape[1])
-        self.groups = self.table.split(self.sizes)
         self.start = self.count = 0
         """How many were known before the block, and are now."""
+        self.make(like)
+
+    def make(self, like: Tensor) -> None:
+        """Room for rows as long as those of ``like``."""
+        self.table = like.new_empty(sum(self.sizes), like.shape[1])
+        self.groups = self.table.split(self.sizes)
 
     def begin(self) -> None:
         """A block of coordinates starts."""
@@ -132,8 +136,7 @@ class _Rows:
 class _Remembered(_Rows):
     """Rows put together anew whenever they are asked for: autograd wants to find what it has seen unchanged."""
 
-    def __init__(self, sizes: Sequence[int], like: Tensor):
-        super().__init__(sizes, like[:, :0])
+    def make(self, like: Tensor) -> None:
         self.before, self.parts = like[:0], [like[:0]]
         self.shares: dict[int, Tensor] = {}
 
