@@ -103,6 +103,7 @@ def test_a_report_shows_sequences(run: Path, tmp_path: Path) -> None:
     [
         (["sample", "-o", "x.png"], "ends in .jsonl or .npz"),
         (["sample", "--decode", "beam"], "expected a way to decode"),
+        (["sample", "--decode", "sample:inf"], "expected a way to decode"),
         (["sample", "--decode", "greedy", "-o", "x.npz"], "expected --decode for sequences in print"),
         (["interpolate", "lineer:3", "0"], "did you mean 'linear'"),
         (["interpolate", "0", "9999"], "expected a row below 30; got 9999"),
