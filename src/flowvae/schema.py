@@ -23,11 +23,12 @@ class Feature:
     """The number that goes with a type, and its density given that type.
 
     ``normal``: (x - shift) / scale is normal; ``log-normal``: (log x - shift) / scale is. ``unit``: x in [0, 1] is
-    normal, truncated to it. ``discrete``: x is one of ``levels``. Data hold x on the normalised scale, or the index of
-    its level, and densities are those of what data hold.
+    normal, truncated to it; ``continuous-bernoulli``: x in [0, 1] has that density. ``discrete``: x is one of
+    ``levels``. Data hold x on the normalised scale, or the index of its level, and densities are those of what data
+    hold.
     """
 
-    kind: Literal["normal", "log-normal", "unit", "discrete"]
+    kind: Literal["normal", "log-normal", "unit", "continuous-bernoulli", "discrete"]
     shift: float = 0.0
     scale: float = 1.0
     levels: tuple[str, ...] = ()
@@ -46,7 +47,7 @@ class Feature:
             x = float(shown)
         except ValueError:
             raise InputError(f"expected a number; got {shown!r}: write it as 0.5 or 32") from None
-        least, most = {"normal": (-math.inf, math.inf), "log-normal": (0, math.inf), "unit": (0, 1)}[self.kind]
+        least, most = {"normal": (-math.inf, math.inf), "log-normal": (0, math.inf)}.get(self.kind, (0, 1))
         if not (math.isfinite(x) and least <= x <= most and (x > 0 or self.kind != "log-normal")):
             raise InputError(f"expected a value between {least} and {most}; got {shown}: correct it")
         return ((math.log(x) if self.kind == "log-normal" else x) - self.shift) / self.scale

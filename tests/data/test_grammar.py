@@ -5,6 +5,7 @@ import torch
 
 from flowvae.data import load_data
 from flowvae.data.grammar import is_valid
+from flowvae.errors import InputError
 from flowvae.schema import Schema
 
 
@@ -42,6 +43,16 @@ def test_sizes_are_log_normal_on_the_normalised_scale() -> None:
         held = torch.cat([split.values[split.values[..., 0] == number][:, 1] for split in data.splits.values()])
         assert abs(held.mean()) < 0.01
         assert abs(held.std() - 1) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["unit", "continuous-bernoulli"])
+def test_rates_have_the_density_that_is_asked_for(kind: str) -> None:
+    schema = load_data("grammar", count=30, rates=kind).event_shape
+    assert isinstance(schema, Schema)
+    assert {entry.name: entry.feature and entry.feature.kind for entry in schema.types}["dropout"] == kind
+    assert schema.text(schema.parse("linear:8 dropout:0.25 linear:4")) == "linear:8 dropout:0.25 linear:4"
+    with pytest.raises(InputError, match=r"between 0 and 1; got 1\.5"):
+        schema.parse("linear:8 dropout:1.5 linear:4")
 
 
 @pytest.mark.parametrize(

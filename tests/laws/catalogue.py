@@ -44,7 +44,7 @@ STEPS = Schema(
     3,
     [
         Type("plain"), Type("size", Feature("normal")), Type("share", Feature("unit")),
-        Type("level", Feature("discrete", levels=("a", "b", "c"))),
+        Type("level", Feature("discrete", levels=("a", "b", "c"))), Type("slope", Feature("continuous-bernoulli")),
     ],
 )  # fmt: skip
 """Sequences of every kind of feature."""
@@ -242,7 +242,8 @@ def steps(x: Tensor) -> Tensor:
     """Numbers ``(*, 3, 2)`` as sequences of STEPS."""
     share = x.sigmoid()
     types = (share[..., 0] * (1 + len(STEPS.types))).floor().clamp(max=len(STEPS.types))
-    features = [torch.zeros_like(types), types, x[..., 1], share[..., 1], (3 * share[..., 1]).floor().clamp(max=2)]
+    level = (3 * share[..., 1]).floor().clamp(max=2)
+    features = [torch.zeros_like(types), types, x[..., 1], share[..., 1], level, share[..., 1]]
     return torch.stack([types, torch.stack(features).take_along_dim(types.long()[None], 0)[0]], -1)
 
 

@@ -12,7 +12,13 @@ from torch.testing import assert_close
 
 from flowvae import registry
 from flowvae.distributions import SequenceDistribution
-from flowvae.distributions.features import DiscreteFeature, NormalFeature, UnitFeature
+from flowvae.distributions.features import (
+    ContinuousBernoulliFeature,
+    DiscreteFeature,
+    FeatureDensity,
+    NormalFeature,
+    UnitFeature,
+)
 from flowvae.schema import Feature, Schema, Type
 from tests.laws.catalogue import STEPS, generic, steps
 
@@ -231,6 +237,8 @@ def test_features_have_densities(scale: float) -> None:
     x = phi[..., 0] + spread * line
     total = torch.trapezoid(NormalFeature().log_prob(phi, x).exp(), x)
     assert_close(total, torch.ones_like(total), rtol=1e-6, atol=0)
+    total = torch.trapezoid(ContinuousBernoulliFeature().log_prob(phi[..., :1], unit).exp(), unit)
+    assert_close(total, torch.ones_like(total), rtol=1e-5, atol=0)
     levels = DiscreteFeature(5)
     total = (
         levels.log_prob(scale * torch.randn(50, 1, 5).double().expand(-1, 5, -1), torch.arange(5.0).expand(50, 5))
@@ -240,14 +248,18 @@ def test_features_have_densities(scale: float) -> None:
     assert_close(total, torch.ones_like(total), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("density", [NormalFeature(), UnitFeature()], ids=lambda density: type(density).__name__)
-def test_draws_of_features_have_their_density(density: NormalFeature | UnitFeature) -> None:
+@pytest.mark.parametrize(
+    "density",
+    [NormalFeature(), UnitFeature(), ContinuousBernoulliFeature()],
+    ids=lambda density: type(density).__name__,
+)
+def test_draws_of_features_have_their_density(density: FeatureDensity) -> None:
     """The average of log p over draws is minus the entropy, by quadrature; at temperature 0 all are the mode."""
-    phi = torch.tensor([0.4, -0.5], dtype=torch.float64)
-    low, high = (0.0, 1.0) if isinstance(density, UnitFeature) else (-12.0, 12.0)
+    phi = torch.tensor([0.4, -0.5], dtype=torch.float64)[: density.size]
+    low, high = (-12.0, 12.0) if isinstance(density, NormalFeature) else (0.0, 1.0)
     x = torch.linspace(low, high, 40_001, dtype=torch.float64)
     p = density.log_prob(phi, x).exp()
-    drawn = density.draw(phi.expand(40_000, 2), 1.0)
+    drawn = density.draw(phi.expand(40_000, -1), 1.0)
     for power in (1, 2, 3):
         moment, square = (torch.trapezoid(x**n * p, x) for n in (power, 2 * power))
         assert abs((drawn**power).mean() - moment) < 4.5 * ((square - moment**2) / 40_000).sqrt()
@@ -258,8 +270,8 @@ def test_densities_of_features_given_the_type() -> None:
     """One step of each type, by torch's own distributions."""
     model = likelihood(STEPS)
     phi = torch.randn(model.step.size, dtype=torch.float64)
-    shares = torch.log_softmax(phi[:5], -1)
-    normal, unit, levels = (phi[group.where] for group in model.step.groups)
+    shares = torch.log_softmax(phi[:6], -1)
+    normal, unit, levels, slope = (phi[group.where] for group in model.step.groups)
     expected = {
         (1.0, 0.0): shares[1],
         (2.0, 0.7): shares[2] + torch.distributions.Normal(normal[0], 0.01 + log(1 + normal[1].exp())).log_prob(
@@ -267,6 +279,9 @@ def test_densities_of_features_given_the_type() -> None:
         ),
         (4.0, 2.0): shares[4] + torch.log_softmax(levels, -1)[2],
         (3.0, 0.25): shares[3] + UnitFeature().log_prob(unit, torch.tensor(0.25).double()),
+        (5.0, 0.25): shares[5] + torch.distributions.ContinuousBernoulli(logits=slope[0]).log_prob(
+            torch.tensor(0.25).double()
+        ),
     }  # fmt: skip
     for step, log_p in expected.items():
         assert_close(model.step.log_prob(phi, torch.tensor(step).double()), log_p, rtol=1e-6, atol=0)

@@ -23,7 +23,11 @@ CHANNELS, UNITS, RATE = (4.0, 256.0), (4.0, 1024.0), (0.1, 0.7)
 
 @register("data", "grammar")
 def grammar(
-    *, count: Count = 20_000, features: Literal["continuous", "discrete"] = "continuous", seed: Seed = 0
+    *,
+    count: Count = 20_000,
+    features: Literal["continuous", "discrete"] = "continuous",
+    rates: Literal["unit", "continuous-bernoulli"] = "unit",
+    seed: Seed = 0,
 ) -> Data:
     """``count`` random networks, sequences of at most 17 layers (type, feature): conv with its channels, linear with
     its units, dropout with its rate, and pool and flatten without a feature; event (17, 2).
@@ -32,8 +36,9 @@ def grammar(
         image    -> block{1..3}         block -> conv [ dropout ] [ pool ]     channels do not shrink
         dense    -> hidden{0..3}        hidden -> linear [ dropout ]           units do not grow
 
-    Channels and units are log-normal given what comes before, rates lie in [0, 1]; ``discrete`` rounds them to
-    powers of two and tenths. ``seed`` draws the networks, and a tenth of them for validation and a tenth for test.
+    Channels and units are log-normal given what comes before, rates lie in [0, 1] with a density of the kind
+    ``rates``; ``discrete`` rounds them all to powers of two and tenths. ``seed`` draws the networks, and a tenth of
+    them for validation and a tenth for test.
     """
     noise = stream(seed)
     networks = [draw(noise) for _ in range(count)]
@@ -42,7 +47,7 @@ def grammar(
         sizes, rate = Feature("discrete", levels=SIZES), Feature("discrete", levels=RATES)
         schema = schema_of(sizes, sizes, rate)
     else:
-        schema = schema_of(scaled(networks, "conv"), scaled(networks, "linear"), Feature("unit"))
+        schema = schema_of(scaled(networks, "conv"), scaled(networks, "linear"), Feature(rates))
     values = np.stack([schema.values(network) for network in networks])
     parts = partition({"train": Part(values)}, validation=0.1, test=0.1, seed=seed)
     return replace(assemble("grammar", parts, schema=schema), valid=is_valid)

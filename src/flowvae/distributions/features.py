@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
 from torch.special import ndtr, ndtri
 
+from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
 from flowvae.schema import Feature
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -66,6 +67,20 @@ class UnitFeature(FeatureDensity):
         return m.sigmoid(), LEAST + (1 - LEAST) * s.sigmoid()
 
 
+class ContinuousBernoulliFeature(FeatureDensity):
+    """The continuous Bernoulli density on [0, 1], phi its logit: monotone, so that its mode is 0 or 1."""
+
+    size = 1
+
+    def log_prob(self, phi: Tensor, x: Tensor) -> Tensor:
+        return ContinuousBernoulli(phi, 1).log_prob(x[..., None])
+
+    def draw(self, phi: Tensor, temperature: float) -> Tensor:
+        if not temperature:
+            return (phi[..., 0] > 0).to(phi.dtype)
+        return ContinuousBernoulli(phi / temperature, 1).sample()[..., 0]
+
+
 class DiscreteFeature(FeatureDensity):
     """A categorical variable by logits; x is the index of its level."""
 
@@ -90,6 +105,12 @@ def categorical(logits: Tensor, temperature: float) -> Tensor:
 
 def density_of(feature: Feature) -> FeatureDensity:
     """The density that a feature is declared to have."""
-    if feature.kind == "discrete":
-        return DiscreteFeature(len(feature.levels))
-    return UnitFeature() if feature.kind == "unit" else NormalFeature()
+    match feature.kind:
+        case "discrete":
+            return DiscreteFeature(len(feature.levels))
+        case "unit":
+            return UnitFeature()
+        case "continuous-bernoulli":
+            return ContinuousBernoulliFeature()
+        case _:
+            return NormalFeature()
