@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flowvae.cli import main
-from flowvae.data import load_data
+from flowvae.data import Split, load_data
 from flowvae.data.grammar import is_valid
 from flowvae.evaluation import proposals
 from flowvae.runs import open_run
@@ -79,6 +79,26 @@ def test_a_walk_begins_and_ends_at_its_ends(said) -> None:
     there, back = said("interpolate", 0, "linear:30", "-n", 5), said("interpolate", "linear:30", 0, "-n", 5)
     assert len(there) == 5
     assert there == back[::-1]
+
+
+def test_a_sequence_that_is_a_number_is_told_from_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numbers.txt").write_text("\n".join("0123"[n % 4] for n in range(200)))
+    folder = str(tmp_path / "run")
+    arguments = ["--data", str(tmp_path / "numbers.txt"), "--out", folder, "--quiet", "--set", "training.epochs=1"]
+    assert main(["train", "tokens", *arguments]) == 0
+    schema, ends = open_run(folder).schema, []
+    assert schema is not None
+
+    def walk(model: object, split: Split, *args: object, **options: object) -> torch.Tensor:
+        ends.append([schema.text(x) for x in split.values.numpy()])
+        return split.values
+
+    monkeypatch.setattr("flowvae.evaluation.walk.interpolate", walk)
+    rows = [schema.text(x) for x in load_data(tmp_path / "numbers.txt").test.values.numpy()[:4]]
+    assert rows != ["0", "1", "2", "3"]
+    for number in range(4):
+        assert main(["interpolate", folder, f" {number}", str(number)]) == 0
+    assert ends == [[str(number), rows[number]] for number in range(4)]
 
 
 def test_a_text_is_encoded_and_scored(run: Path, said, tmp_path: Path) -> None:

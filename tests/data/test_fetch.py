@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flowvae.cli.main import main
 from flowvae.data import fetch as fetching
 from flowvae.data import load_data
 from flowvae.data.fetch import fetch
@@ -188,7 +189,9 @@ def test_several_processes_download_once(server: Server, tmp_path: Path) -> None
     assert server.log == [("/good.gz", None)]
 
 
-def test_mnist_downloads_what_the_cache_lacks(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_downloads_what_the_cache_lacks(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, labels = np.arange(12 * 4, dtype=np.uint8).reshape(12, 2, 2), np.arange(12, dtype=np.uint8) % 10
     arrays = dict(zip(FILES, (images, labels, images[:3], labels[:3]), strict=True))
     sums = {}
@@ -209,7 +212,13 @@ def test_mnist_downloads_what_the_cache_lacks(server: Server, tmp_path: Path, mo
     assert len(server.log) == asked
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(b"spoilt")
     assert load_data("mnist").digest == data.digest
-    assert [path for path, _ in server.log[asked:]] == [
+    asked_again = server.log[asked:]
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").unlink()
+    small = ("encoder.width=4", "likelihood.decoder.width=4", "training.epochs=1", "evaluation.samples=2")
+    changes = [word for change in small for word in ("--set", change)]
+    assert main(["train", "mnist-vae", "--out", str(tmp_path / "run"), "--quiet", *changes]) == 0
+    assert f"downloading t10k-labels-idx1-ubyte to {tmp_path / 'mnist'}\n" in capsys.readouterr().err
+    assert [path for path, _ in asked_again] == [
         "/nowhere/t10k-labels-idx1-ubyte.gz",
         "/t10k-labels-idx1-ubyte.gz",
     ]

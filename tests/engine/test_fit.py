@@ -99,6 +99,13 @@ def test_the_journal_tells_the_largest_gradient_before_it_is_clipped(data, build
     assert lines[1] == [max(lines[0][i : i + 10]) for i in range(0, len(lines[0]), 10)]
 
 
+@pytest.mark.parametrize(("warmup", "told"), [(4, ["beta ends at 0.5, still rising"]), (2, []), (0, [])])
+def test_a_warm_up_that_the_run_does_not_finish_is_told(data, build, warmup, told):
+    found = fit(build(), data, epochs=2, objective={"name": "elbo", "warmup": warmup}, quiet=True)
+    events = [line["message"] for line in found.history if line["kind"] == "event"]
+    assert [message.split(":")[0] for message in events] == told
+
+
 def test_a_step_with_too_large_a_gradient_is_skipped(data, build):
     """The second of two steps, whose gradient is the larger: what remains is the first."""
     options = {"batch_size": len(data.train), "optimiser": {"lr": 0.3}, "schedule": "constant", "log_every": 1}

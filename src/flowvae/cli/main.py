@@ -1,5 +1,6 @@
 """The entry point: 0 when all went well, 2 and one sentence for bad input, 130 or 143 for an interrupt."""
 
+import logging
 import os
 import signal
 import sys
@@ -46,6 +47,9 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     before = signal.signal(signal.SIGTERM, _terminate)
+    log = logging.getLogger("flowvae")  # downloads, as they begin
+    log.handlers = [logging.StreamHandler()]
+    log.setLevel(logging.INFO)
     command = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -34,7 +34,13 @@ def add_to(app: typer.Typer) -> None:
 
 def interpolate(
     run: RunFolder,
-    first: Annotated[str, typer.Argument(metavar="A", help="Number of a row, from 0, or a sequence as it is printed.")],
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="Number of a row, from 0, or a sequence as it is printed (' 7' for one that is a number).",
+        ),
+    ],
     last: Annotated[str, typer.Argument(metavar="B", help="As A.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="A picture, or .jsonl of sequences.")

@@ -37,9 +37,8 @@ def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str,
     It is unpacked where its address ends in .gz and the name of ``target`` does not.
 
     ``digest`` is the SHA-256 of ``target``, or its MD5 where the publisher tells no other; None leaves the check to the
-    caller. What has arrived is kept when the connection breaks, here or in
-    a later call; ``target`` appears only once it is complete and right. Raises `InputError` with every
-    mirror's failure and ``remedy``.
+    caller. What has arrived is kept when the connection breaks, here or in a later call; ``target`` appears only once
+    it is complete and right. Raises `InputError` with every mirror's failure and ``remedy``.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -154,8 +154,11 @@ class Loop:
         self.stage.prepare(self.fabric, options if state.compiled else None, before)
         if checkpoint:
             go_on(checkpoint, self.stage, self.average, self.fabric.device)
-        else:
-            self.save()
+            return
+        end, is_last = state.clock + self.stage.steps, state.phase + 1 == len(self.training.plan)
+        if is_last and (beta := self.stage.beta(end)) < self.stage.beta(end + 1):
+            self.log.event(f"beta ends at {beta:.3g}, still rising: train longer, or shorten objective.warmup")
+        self.save()
 
     def turn(self, phase: Phase) -> None:
         """Start again what the phase wants to, and settle what it freezes: the best so far was another model's then."""
