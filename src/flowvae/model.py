@@ -142,7 +142,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
         spec: the tables, as in a recipe; what they leave out takes its default.
         data: a data set, or the shape of one datum. With a data set, encoder and likelihood start centred on the
             mean of its training data where they can (those with a method ``centre``), which saves the first epochs.
-            A prior with a method ``begin_at`` starts at the features of ``components`` training data.
+            A prior with a method ``begin_at`` starts at ``components`` training data.
 
     Raises:
         InputError: unknown table, component or option (the nearest name is told), a value out of range, or sizes that
@@ -164,13 +164,16 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
         latents = registry.build("latents", tables["latents"], features)
         likelihood = registry.build("likelihood", tables["likelihood"], latents.out_shape, event_shape)
         model = VAE(encoder, latents, likelihood)
+        for module in latents.modules():
+            if callable(read_with := getattr(module, "read_with", None)):
+                read_with(encoder, event_shape)
         if not isinstance(data, tuple):
             for part in (encoder, likelihood):
                 if hasattr(part, "centre"):
                     part.centre(data.mean)
             for module in latents.modules():
                 if callable(begin_at := getattr(module, "begin_at", None)):
-                    begin_at(encoder(data.examples(module.components)))
+                    begin_at(data.examples(module.components), encoder)
     model.event_shape, model.spec = event_shape, tables
     return model
 

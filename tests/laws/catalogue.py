@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.functional import pad
 
 from flowvae import InputError, build_model, registry
 from flowvae.conditional import Augmented
@@ -131,6 +132,8 @@ class Case:
         if hasattr(component, "bind"):  # a prior that wants the posterior of its group
             family = registry.build("family", "diagonal", self.shapes[0])
             component.bind(lambda h, p: family(h), family.size)
+        if hasattr(component, "read_with"):  # and its encoder
+            component.read_with(lambda x: pad(x, (0, family.size - 1)), (1,))
         return component
 
     def rig(self, component: Any = None) -> Rig:

@@ -1,5 +1,7 @@
 """What is particular to each prior: closed forms, other libraries, moments of draws, and the meaning of temperature."""
 
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +10,10 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
-from flowvae import InputError, build_model, load_data, registry
+from flowvae import InputError, build_model, fit, load, load_data, registry
 from flowvae.distributions import Mixture, sample_and_log_prob
 from flowvae.latents import FromPosterior, FromPrior
-from tests.laws.catalogue import Case, generic
+from tests.laws.catalogue import STEPS, Case, generic
 
 COUNT = 40_000
 PRIORS: list[dict[str, Any]] = [
@@ -138,36 +140,63 @@ def test_a_distribution_without_a_temperature_says_so() -> None:
         FromPrior(0.5)(0, Independent(Normal(torch.zeros(2), 1.0), 1), lambda: None)
 
 
-def vamp() -> Any:
-    latents = {"name": "flat", "dim": 2, "prior": {"name": "vamp", "components": 3}}
+def vamp(inputs: str) -> Any:
+    latents = {"name": "flat", "dim": 2, "prior": {"name": "vamp", "components": 3, "inputs": inputs}}
     return generic(build_model({"encoder": {"width": 12}, "latents": latents}, (4,)))
 
 
-def test_vamp_is_the_average_posterior_of_its_pseudo_inputs() -> None:
-    """By Tomczak and Welling (2018), eq. 11; a change of the posterior changes the prior."""
-    latents, z = vamp().latents, torch.randn(7, 2).double()
+pseudo = pytest.mark.parametrize("inputs", ["data", "features"])
+
+
+@pseudo
+def test_vamp_is_the_average_posterior_of_its_pseudo_inputs(inputs: str) -> None:
+    """By Tomczak and Welling (2018), eq. 11; a change of posterior or encoder changes the prior."""
+    model, z = vamp(inputs), torch.randn(7, 2).double()
+    latents, encode = model.latents, model.encoder if inputs == "data" else lambda features: features
+    assert latents.prior.pseudo.shape == ((3, 4) if inputs == "data" else (3, 12))
     for _ in range(2):
         p = latents.prior(torch.zeros(7, 0).double())
-        posteriors = [latents.posterior(u, None).log_prob(z).exp() for u in latents.prior.pseudo]
+        posteriors = [latents.posterior(encode(u[None])[0], None).log_prob(z).exp() for u in latents.prior.pseudo]
         assert_close(p.log_prob(z), (sum(posteriors) / 3).log(), rtol=1e-10, atol=1e-10)
         with torch.no_grad():
             latents.posterior.net.weight.add_(0.1)
+            next(model.encoder.parameters()).mul_(1.5)
 
 
-def test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it() -> None:
-    model, x = vamp(), torch.ones(3, 4).double()
+@pseudo
+def test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it(inputs: str) -> None:
+    model, x = vamp(inputs), torch.ones(3, 4).double()
     assert [name for name in model.state_dict() if ".prior." in name] == ["latents.prior.pseudo"]
     latent = model(x, draw=FromPosterior()).latents[0]
-    gradient = torch.autograd.grad(latent.p.log_prob(torch.ones(2).double()).sum(), model.latents.posterior.net.weight)
-    assert gradient[0].abs().max() > 0
+    score = latent.p.log_prob(torch.ones(2).double()).sum()
+    weights = [model.latents.prior.pseudo, model.latents.posterior.net.weight]
+    weights += [next(model.encoder.parameters())] if inputs == "data" else []
+    assert all(slope.abs().max() > 0 for slope in torch.autograd.grad(score, weights))
 
 
-def test_vamp_starts_at_features_of_training_data() -> None:
+@pseudo
+def test_vamp_starts_at_training_data(inputs: str) -> None:
     data = load_data("digits", binarise="threshold")
-    model = build_model({"latents": {"dim": 2, "prior": {"name": "vamp", "components": 7}}}, data)
-    rows = torch.linspace(0, len(data.train) - 1, 7).long()
+    prior = {"name": "vamp", "components": 7, "inputs": inputs}
+    model = build_model({"latents": {"dim": 2, "prior": prior}}, data)
+    rows = data.train.batch(torch.linspace(0, len(data.train) - 1, 7).long())
     with torch.no_grad():
-        assert_close(model.latents.prior.pseudo, model.encoder(data.train.batch(rows)))
+        assert_close(model.latents.prior.pseudo, rows if inputs == "data" else model.encoder(rows))
+
+
+def test_vamp_at_data_is_kept_and_copied_with_its_encoder(tmp_path: Path) -> None:
+    data = load_data("digits", binarise="threshold")
+    prior = {"name": "vamp", "components": 5, "inputs": "data"}
+    model = build_model({"encoder": {"width": 8}, "latents": {"dim": 2, "prior": prior}}, data)
+    fit(model, data, epochs=1, quiet=True, run=tmp_path / "run")
+    opened, z = load(tmp_path / "run"), torch.randn(6, 2)
+    scored = [m.latents.prior(torch.zeros(6, 0)).log_prob(z) for m in (model, opened, deepcopy(model))]
+    assert_close(scored[1], scored[0])
+    assert_close(scored[2], scored[0])
+    twin = deepcopy(model)
+    with torch.no_grad():
+        next(twin.encoder.parameters()).zero_()
+    assert not torch.equal(twin.latents.prior(torch.zeros(6, 0)).log_prob(z), scored[0])
 
 
 def test_vamp_refuses_what_it_cannot_be() -> None:
@@ -175,6 +204,11 @@ def test_vamp_refuses_what_it_cannot_be() -> None:
         registry.build("prior", "vamp", (2,), 3)
     with pytest.raises(InputError, match="expected a structure that tells"):
         registry.build("prior", "vamp", (2,), 0)(torch.zeros(0))
+    read = registry.build("latents", {"name": "flat", "prior": {"name": "vamp", "inputs": "data"}}, 5)
+    with pytest.raises(InputError, match="expected a model that tells its prior 'vamp' the encoder"):
+        read.prior(torch.zeros(0))
+    with pytest.raises(InputError, match="expected data that can be learned; got sequences"):
+        build_model({"encoder": "rnn", "latents": {"prior": {"name": "vamp", "inputs": "data"}}}, STEPS)
     flowed = {"name": "flat", "prior": "vamp", "posterior": {"flow": "iaf"}}
     with pytest.raises(InputError, match="expected a posterior without a flow"):
         registry.build("latents", flowed, 5)

@@ -1239,7 +1239,7 @@ BUGS = [
         Vamp,
         "bind",
         adopts_the_posterior,
-        test_priors.test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it,
+        partial(test_priors.test_vamp_trains_its_posterior_through_the_prior_and_owns_nothing_of_it, "features"),
     ),
     Bug(
         "the likelihood saturates",

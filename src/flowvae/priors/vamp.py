@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from flowvae.distributions import FlowDistribution, Mixture
 from flowvae.distributions.base import Reparameterised
 from flowvae.errors import InputError
 from flowvae.registry import Count, register
+from flowvae.schema import Schema
 
 Encode = Callable[[Tensor, Distribution | None], Distribution]
 """A posterior q(z | h) of features h; it may also see a top-down prior."""
@@ -19,48 +21,73 @@ Encode = Callable[[Tensor, Distribution | None], Distribution]
 
 @register("prior", "vamp")
 class Vamp(Conditional):
-    """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs, after the VampPrior.
+    """p(z) = 1/K sum_k q(z | u_k): the average posterior of K learned pseudo-inputs.
 
-    The posterior is the model's own, and prior and posterior move together. In the VampPrior as published u_k are data,
-    and the encoder reads them in every step; here u ``(K, features)`` lie where features of data lie, which costs no
-    pass of the encoder, and the prior shares with the posterior what is behind the features alone: where that is one
-    linear layer, little ties the components to the data but their start, features of training data. The KL is estimated
-    by Monte Carlo. Temperature scales the noise of the posteriors that a draw chooses from.
+    The posterior is the model's own, and prior and posterior move together. ``inputs`` says what a pseudo-input is:
 
-    Raises `InputError` for a condition c, for a structure that does not bind the prior to its posterior, and for a
-    posterior with a flow, which every step of training would have to invert.
+    - ``data``: a datum ``(K, *event)``, which the encoder reads in every step: the VampPrior as published.
+    - ``features``: features ``(K, features)``, where those of data lie. It costs no pass of the encoder, and the prior
+      shares with the posterior what is behind the features alone: where that is one linear layer, little ties the
+      components to the data but their start.
+
+    Both start at training data. The KL is estimated by Monte Carlo. Temperature scales the noise of the posteriors that
+    a draw chooses from.
+
+    Raises `InputError` for a condition c, for a structure that does not bind the prior to its posterior, for a
+    posterior with a flow, which every step of training would have to invert, and for pseudo-inputs that would have to
+    be sequences.
 
     Reference: Tomczak and Welling (2018), arXiv:1705.07120.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], context: int = 0, *, components: Count = 500):
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        context: int = 0,
+        *,
+        components: Count = 500,
+        inputs: Literal["data", "features"] = "features",
+    ):
         super().__init__()
         if context:
             raise InputError("expected a group without parents for prior 'vamp'; got a condition: use 'mixture'")
-        self.components = components
-
-    def bind(self, posterior: Encode, features: int) -> None:
-        """Take the posterior of features ``(*, features)``; its parameters remain its own."""
-        self.pseudo = nn.Parameter(torch.randn(self.components, features))
-        self.posterior = (posterior,)  # in a tuple, lest a module become part of this one
-        with torch.no_grad():
-            if isinstance(self._components(), FlowDistribution):
-                raise InputError("expected a posterior without a flow for prior 'vamp'; got one: use prior 'mixture'")
+        self.components, self.inputs = components, inputs
+        # In tuples, lest the modules of others become parts of this one.
+        self.posterior: tuple[Encode, ...] = ()
+        self.encoder: tuple[nn.Module, ...] = ()
 
     @torch.no_grad()
-    def begin_at(self, features: Tensor) -> None:
-        """Let the pseudo-inputs be features of data, ``(K, features)``."""
-        self.pseudo.copy_(features)
+    def bind(self, posterior: Encode, features: int) -> None:
+        """Take the posterior of features ``(*, features)``; its parameters remain its own."""
+        pseudo = torch.randn(self.components, features)
+        if isinstance(posterior(pseudo[:1], None), FlowDistribution):
+            raise InputError("expected a posterior without a flow for prior 'vamp'; got one: use prior 'mixture'")
+        self.posterior = (posterior,)
+        if self.inputs == "features":
+            self.pseudo = nn.Parameter(pseudo)
+
+    def read_with(self, encoder: nn.Module, event_shape: tuple[int, ...]) -> None:
+        """Take the encoder of data ``(*, *event_shape)``; its parameters remain its own."""
+        if self.inputs == "data":
+            if isinstance(event_shape, Schema):
+                raise InputError("expected data that can be learned; got sequences: set inputs = 'features'")
+            self.encoder = (encoder,)
+            self.pseudo = nn.Parameter(torch.rand(self.components, *event_shape))
+
+    @torch.no_grad()
+    def begin_at(self, x: Tensor, encoder: nn.Module) -> None:
+        """Let the pseudo-inputs be the data x ``(K, *event)``, or their features."""
+        self.pseudo.copy_(x if self.inputs == "data" else encoder(x))
 
     def forward(self, c: Tensor) -> Mixture:
-        if not hasattr(self, "posterior"):
+        if not self.posterior:
             raise InputError(
                 "expected a structure that tells its prior 'vamp' the posterior: use latents 'flat' or 'graph'"
             )
-        q = self._components().expand((*c.shape[:-1], self.components))
+        if self.inputs == "data" and not self.encoder:
+            raise InputError("expected a model that tells its prior 'vamp' the encoder: make it by build_model")
+        (posterior,) = self.posterior
+        h = self.encoder[0](self.pseudo) if self.encoder else self.pseudo
+        q = posterior(h, None).expand((*c.shape[:-1], self.components))
         assert isinstance(q, Reparameterised)
         return Mixture(q.like.new_full(q.batch_shape, -math.log(self.components)), q)
-
-    def _components(self) -> Distribution:
-        (posterior,) = self.posterior
-        return posterior(self.pseudo, None)
