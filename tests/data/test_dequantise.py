@@ -43,6 +43,12 @@ def test_a_density_of_spread_levels_has_bits() -> None:
     assert evaluate(model, spread.test.take(30), samples=3).bits_per_dim == pytest.approx(math.log2(17), abs=1e-5)
 
 
+def test_a_cross_entropy_of_spread_levels_has_none() -> None:
+    spread = load_data("digits", binarise="none", dequantise=True)
+    model = build_model({"latents": {"dim": 2}, "likelihood": {"decoder": {"width": 4}}}, spread)
+    assert evaluate(model, spread.test.take(3), samples=2).bits_per_dim is None
+
+
 def test_whole_numbers_of_ones_own_are_spread_too(tmp_path: Path) -> None:
     values = np.arange(256, dtype=np.uint8).repeat(2).reshape(128, 4)
     np.save(tmp_path / "own.npy", values)

@@ -9,6 +9,7 @@ from torch import nn
 
 from flowvae.data import Split
 from flowvae.evaluation import encode, evaluate
+from flowvae.evaluation.latent import Code, Codes, Moments
 from flowvae.model import VAE, build_model
 
 COUNT = 40
@@ -116,6 +117,27 @@ def test_active_units_under_a_flow_are_told_from_the_noise_of_their_draws():
     result = evaluate(model, data, samples=20)
     assert result.rate == pytest.approx(0, abs=1e-6)
     assert result.active_units == [0]
+
+
+def test_codes_of_parts_are_those_of_the_whole():
+    """Of 4 dimensions two vary within the parts, one between them alone, and one not at all."""
+    mean = torch.cat([torch.randn(23, 2), torch.arange(23)[:, None] // 6 * torch.tensor([1.0, 0.0])], 1)
+    found = Moments(mean, torch.rand(23, 4) * 1e-4, None, torch.rand(23, 4) + 3)
+    whole, parts = Codes(found), Codes(found)
+    for codes, sizes in ((whole, [23]), (parts, [6, 6, 6, 5])):
+        for moments in zip(
+            *(torch.split(t, sizes) if t is not None else [None] * len(sizes) for t in found), strict=True
+        ):
+            part = Moments(*moments)
+            code = Code(len(part.mean), 10, part)
+            code.add(range(len(part.mean)), 10, part)
+            codes.add(code)
+    assert parts.active_units == whole.active_units == 3
+    assert parts.kl_per_dimension is not None
+    entropy = 0.5 * (found.spread.double() * 10 / 9).log() + 0.5 + 0.5 * math.log(2 * math.pi)
+    expected = (found.cost.double() - entropy).mean(0)
+    for codes in (whole, parts):
+        np.testing.assert_allclose(codes.kl_per_dimension, expected, rtol=1e-6)
 
 
 def test_codes_of_gaussians_are_exact(data):

@@ -61,7 +61,7 @@ def _shared(t: Tensor) -> Tensor:
 
 
 class Code:
-    """The moments of one group over all draws of all data, added up chunk by chunk in double precision."""
+    """The moments of one group over all draws of ``count`` data, added up chunk by chunk in double precision."""
 
     def __init__(self, count: int, samples: int, like: Moments):
         self.samples = samples
@@ -88,22 +88,51 @@ class Code:
     @property
     def variance(self) -> Tensor:
         """Var[z | x] under q, ``(N, *event)``, by the law of total variance."""
-        return self._spread if self._within is None else self._spread + self._within
+        return self.spread if self._within is None else self.spread + self._within
 
     @property
-    def kl_per_dimension(self) -> Tensor | None:
-        """KL(q(z_i | x) || p(z_i)) of each marginal, averaged over the data, ``event``, in nats.
+    def kl(self) -> Tensor | None:
+        """KL(q(z_i | x) || p(z_i)) of each marginal, ``(N, *event)``, in nats.
 
         Exact where q is Gaussian. Else the entropy of q(z_i | x) is taken for that of the Gaussian with the same
         variance, the largest possible: a lower bound, estimated from the draws; None where there is but one.
         """
         if self._cost is None or (self._within is None and self.samples < 2):
             return None
-        kl = self._cost.mean(0)
-        if self._within is None:
-            entropy = 0.5 * self._spread.clamp(min=torch.finfo(torch.float64).tiny).log() + 0.5 + HALF_LOG_2PI
-            kl = kl - entropy.mean(0)
-        return kl
+        if self._within is not None:
+            return self._cost
+        entropy = 0.5 * self.spread.clamp(min=torch.finfo(torch.float64).tiny).log() + 0.5 + HALF_LOG_2PI
+        return self._cost - entropy
+
+    @property
+    def spread(self) -> Tensor:
+        """The variance of what ``mean`` averages, ``(N, *event)``, unbiased; 0 of a single draw."""
+        unbiased = self.samples / max(1, self.samples - 1)
+        return (self._square - self._mean.square()).clamp(min=0) * unbiased
+
+
+class Codes:
+    """What the codes of all data tell about a group's dimensions, added up block by block: no datum's own is kept."""
+
+    kl_per_dimension: Tensor | None
+    """`Code.kl` averaged over the data, ``event``."""
+
+    def __init__(self, like: Moments):
+        zero = like.mean.new_zeros(like.mean.shape[1:], dtype=torch.float64)
+        self.count, self._mean, self._variance, self._noise, self.kl_per_dimension = 0, zero, zero, zero, zero
+
+    def add(self, code: Code) -> None:
+        """Count the data of ``code``: variances of parts make that of the whole with the distance of their means."""
+        new = len(code.mean)
+        self.count += new
+        share = new / self.count
+        variance, mean = torch.var_mean(code.mean, 0, correction=0)
+        between = share * (1 - share) * (mean - self._mean).square()
+        self._variance = self._variance.lerp(variance, share) + between
+        self._mean = self._mean.lerp(mean, share)
+        self._noise = self._noise.lerp(code.spread.mean(0) / code.samples, share)
+        kl, before = code.kl, self.kl_per_dimension
+        self.kl_per_dimension = None if kl is None or before is None else before.lerp(kl.mean(0), share)
 
     @property
     def active_units(self) -> int:
@@ -111,11 +140,4 @@ class Code:
 
         Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
         """
-        noise = self._spread.mean(0) / self.samples
-        return int((self._mean.var(0, correction=0) - noise > ACTIVE).sum())
-
-    @property
-    def _spread(self) -> Tensor:
-        """The variance of what ``mean`` averages, unbiased; 0 of a single draw."""
-        unbiased = self.samples / max(1, self.samples - 1)
-        return (self._square - self._mean.square()).clamp(min=0) * unbiased
+        return int((self._variance - self._noise > ACTIVE).sum())

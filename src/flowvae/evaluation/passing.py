@@ -14,7 +14,7 @@ from flowvae.engine.malloc import keep_memory
 from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.finite import require_finite
-from flowvae.evaluation.latent import Code
+from flowvae.evaluation.latent import Code, Codes
 from flowvae.evaluation.memory import Cost, Footprint, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.streaming import LogWeights
@@ -32,7 +32,7 @@ GRAPHS = 10
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a pass adds up: arrays over the data in float64, in nats, and the moments of every latent group.
+    """What a pass adds up: arrays over the data in float64, in nats, and what the codes tell about every latent group.
 
     All are averages over ``graphs`` structures, taken outside the logarithm.
     """
@@ -42,7 +42,7 @@ class Found:
     ess: np.ndarray
     kl: np.ndarray
     """log q - log p, averaged over the draws, ``(groups, N)``."""
-    codes: list[Code]
+    codes: list[Codes]
     graphs: int
     samples: int
     """Draws a datum and graph: those that were asked for, or 1 where nothing is drawn."""
@@ -95,8 +95,11 @@ class _Pass:
         self.terms = ChunkTerms(model, noise, x, h)
         if not self.terms.events:
             self.samples = 1  # nothing is drawn: the one weight is p(x) itself
-        self.codes = [Code(len(data), self.samples, like) for like in self.terms(x, h, range(1), range(1)).moments]
-        cost = Cost(datum=encoding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
+        self.likes = self.terms(x, h, range(1), range(1)).moments
+        self.codes = [Codes(like) for like in self.likes]
+        with Footprint() as coding:
+            self._codes(1)
+        cost = Cost(datum=encoding.peak + coding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
         self.plan = plan(
             len(data), self.samples // graphs, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu"
         )
@@ -111,35 +114,44 @@ class _Pass:
         samples = self.samples // self.graphs
         return Found(log_px_hat, elbo, ess, kl=_joined(kl), codes=self.codes, graphs=self.graphs, samples=samples)
 
+    def _codes(self, count: int) -> list[Code]:
+        """The codes of ``count`` data, a group each, to be added up."""
+        return [Code(count, self.samples, like) for like in self.likes]
+
     def _block(self, rows: range) -> tuple[Tensor, Tensor]:
         """log p(x), bound and effective sample size of the data ``rows``, ``(3, rows)``; KL ``(groups, rows)``."""
         x = inputs(self.model, self.data, rows)
         h = self._h(x, rows)
         kl = torch.zeros(len(self.codes), len(rows), dtype=torch.float64, device=self.device)
-        share, found = self.samples // self.graphs, []
+        codes, share, found = self._codes(len(rows)), self.samples // self.graphs, []
         for graph in range(self.graphs):
             weights = LogWeights(len(rows), self.device)
             # the same graph for every block of data
             with self.model.latents.settled(torch.Generator().manual_seed(self.seed + graph)):
                 for first in range(graph * share, (graph + 1) * share, self.plan.draws):
                     draws = range(first, min(first + self.plan.draws, (graph + 1) * share))
-                    log_px, log_ratio = self._part(x, h, rows, draws)
+                    log_px, log_ratio = self._part(x, h, rows, draws, codes)
                     weights.add(log_px - log_ratio.sum(0))
                     kl += log_ratio.sum(1) / self.samples
             found.append(torch.stack([weights.log_mean, weights.mean, weights.ess]))
+        for total, code in zip(self.codes, codes, strict=True):
+            total.add(code)
         return torch.stack(found).mean(0), kl
 
-    def _part(self, x: Tensor, h: Tensor, rows: range, draws: range) -> tuple[Tensor, Tensor]:
-        """log p(x | z) ``(S, rows)`` and every group's log q - log p ``(groups, S, rows)`` for ``draws``."""
+    def _part(self, x: Tensor, h: Tensor, rows: range, draws: range, codes: list[Code]) -> tuple[Tensor, Tensor]:
+        """log p(x | z) ``(S, rows)`` and every group's log q - log p ``(groups, S, rows)`` for ``draws``.
+
+        The moments of the draws are counted in ``codes``.
+        """
         log_px = torch.empty(len(draws), len(rows), dtype=torch.float64, device=self.device)
         log_ratio = log_px.new_empty(len(self.codes), *log_px.shape)
         for start in range(0, len(rows), self.plan.data):
             inside = slice(start, start + self.plan.data)
             found = self.terms(x[inside], h[inside], rows[inside], draws)
             log_px[:, inside] = found.log_px
-            for n, code in enumerate(self.codes):
+            for n, code in enumerate(codes):
                 log_ratio[n, :, inside] = found.kl[n]
-                code.add(rows[inside], len(draws), found.moments[n])
+                code.add(range(len(rows))[inside], len(draws), found.moments[n])
             self.done += found.log_px.numel()
             self.progress(self.done, len(self.data) * self.samples)
         require_finite(self.model, x, rows, log_px, log_ratio)
