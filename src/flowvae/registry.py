@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
-from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -281,6 +281,8 @@ def _type_name(annotation: Any) -> str:
         return slot.kind + (" or none" if NoneType in get_args(bare) else "")
     if get_origin(bare) is Literal:
         return " | ".join(map(repr, get_args(bare)))
+    if get_origin(bare) in (Union, UnionType):
+        return " | ".join(map(_type_name, get_args(bare)))
     return _bounds(annotation) if get_origin(annotation) is Annotated else getattr(bare, "__name__", str(bare))
 
 

@@ -11,6 +11,7 @@ from flowvae.engine import Interrupted, fit, load, load_weights, read_journal
 from flowvae.engine.ema import Average
 from flowvae.engine.freezing import settle
 from flowvae.engine.loop import Loop
+from flowvae.latents.gates import Relaxed
 from flowvae.model import VAE, build_model
 from flowvae.nn import BatchNorm
 
@@ -43,6 +44,15 @@ def test_a_phase_freezes_the_learned_graph_and_the_run_keeps_it(data: Data, tmp_
     assert again.latents.gates.frozen
     assert again.latents.gates.structure.equal(gates.structure)
     assert not load(tmp_path / "run", "initial").latents.gates.frozen
+
+
+def test_gates_are_told_the_epochs_since_the_last_reset(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(Relaxed, "anneal", lambda self, epochs: told.append(epochs))
+    phases = [{"epochs": 1}, {"epochs": 1}, {"epochs": 1, "reset": True}]
+    steps = fit(model(data, "relaxed"), data, **OPTIONS | {"phases": phases}).steps // 3
+    clock = [step / steps for step in range(2 * steps)]
+    assert told == pytest.approx(clock + clock[:steps])
 
 
 def test_a_later_phase_may_learn_again(data: Data) -> None:

@@ -132,23 +132,31 @@ def test_orders_and_candidates() -> None:
     back = graph(order="reversed")
     assert (back.edges, back.parents) == ([(2, 1), (2, 0), (1, 0)], [[], [0], [0, 1]])
     assert graph(edges="none", visible="last").out_shape == (2,)
+    assert graph(edges=[(0, 1)]).parents == [[], [0], []], "the last one may be a root"
     with pytest.raises(InputError, match=r"got \[2, 1\]: turn it round"):
         graph(edges=[(2, 1)])
+    for edges in ("tree", [[0, 1, 2]], [[0, -1]], 3):
+        with pytest.raises(InputError, match=r"^latents\.edges: expected 'all', .* or a list of pairs"):
+            graph(edges=edges)
+    (option,) = (option for option in registry.options("latents", "graph") if option.name == "edges")
+    assert option.type == "list | 'all' | 'chain' | 'none'"
     with pytest.raises(InputError, match="expected a flow to share"):
         graph(shared_flow=True)
-    with pytest.raises(InputError, match="one without parameters"):
-        graph(prior="standard")
+    for roots in ({}, {"edges": [(0, 1)], "root": "gaussian"}):
+        with pytest.raises(InputError, match="one without parameters"):
+            graph(prior="standard", **roots)
     shared = graph(shared_flow=True, posterior={"flow": {"name": "iaf", "width": 8}})
     flowed = [module for module in shared.modules() if isinstance(module, Flowed)]
     assert len({id(module.flow) for module in flowed}) == 1
     assert len({id(module.context) for module in flowed}) == 3
 
 
-def test_the_decoder_sees_the_nodes_by_their_number() -> None:
-    nodes = graph(order="reversed")
+@pytest.mark.parametrize(("visible", "seen"), [("all", [0, 0, 10, 10, 20, 20]), ("last", [0, 0])])
+def test_the_decoder_sees_the_nodes_by_their_number_or_the_last_visited(visible: str, seen: list[int]) -> None:
+    nodes = graph(order="reversed", visible=visible)
     zs = [torch.full((1, 1, 2), 10.0 * n).double() for n in (2, 1, 0)]
     c, _ = nodes.walk(Given(zs), torch.randn(1, FEATURES).double(), torch.Size((1, 1)))
-    assert c.flatten().tolist() == [0, 0, 10, 10, 20, 20]
+    assert c.flatten().tolist() == seen
 
 
 # --- sums over all graphs --------------------------------------------------------------------------------------------
@@ -225,6 +233,18 @@ def test_a_baseline_lowers_the_variance() -> None:
     model.latents.gates.memory = 1.0
     _, without = repeated(model)
     assert with_baseline[1:].norm() < 0.9 * without[1:].norm()
+
+
+def test_a_batch_that_is_not_finite_teaches_the_baseline_nothing() -> None:
+    """Its step is left out, and the next one is as if it had not been."""
+    model = gated({"name": "score"})
+    gates = model.latents.gates
+    for known in (False, True):
+        kept = gates.baseline.item(), gates.steps.item()
+        gates.surcharge(torch.ones(1, 2, 3).double(), torch.tensor([[-3.0, torch.nan]]).double())
+        assert (gates.baseline.item(), gates.steps.item()) == kept
+        assert known is (kept[1] > 0)
+        assert estimate(model, 10).isfinite().all()
 
 
 def test_straight_through_has_the_value_and_the_exact_gradient_of_what_is_linear_in_each_gate() -> None:
@@ -318,3 +338,5 @@ def test_temperature_falls_by_the_epoch_to_its_floor() -> None:
         gates.anneal(epochs)
         found.append(gates.tau.item())
     assert found == pytest.approx([2.0, 1.0, 2 * 0.5**1.5, 0.3])
+    with pytest.raises(InputError, match=r"floor of at most latents\.gates\.temperature = 0\.05; got 0\.1: lower it"):
+        registry.build("gates", {"name": "relaxed", "temperature": 0.05}, 3)

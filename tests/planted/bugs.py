@@ -616,6 +616,17 @@ def credit_turned_round(self: Score, gates: Tensor, log_w: Tensor, right: Any = 
     return 2 * found.detach() - found
 
 
+def learns_from_all(self: Score, gates: Tensor, log_w: Tensor, right: Any = Score.surcharge) -> Tensor:
+    found = right(self, gates, log_w)
+    self.baseline.lerp_(log_w.mean(), 0.1)
+    return found
+
+
+def the_first_visited(self: Graph, draw: Any, h: Tensor | None, batch: torch.Size, right: Any = Graph.walk) -> Any:
+    c, found = right(self, draw, h, batch)
+    return (found[0].z if self.visible == "last" else c), found
+
+
 def no_way_through(self: StraightThrough, u: Tensor) -> Tensor:
     return (u > 1 - self.means).to(u.dtype)
 
@@ -1392,6 +1403,20 @@ BUGS = [
         "surcharge",
         credit_turned_round,
         partial(test_graph.test_the_score_function_is_unbiased, SCORE),
+    ),
+    Bug(
+        "a batch that is left out stays in the baseline",
+        Score,
+        "surcharge",
+        learns_from_all,
+        test_graph.test_a_batch_that_is_not_finite_teaches_the_baseline_nothing,
+    ),
+    Bug(
+        "a ladder's decoder sees the top",
+        Graph,
+        "walk",
+        the_first_visited,
+        partial(test_graph.test_the_decoder_sees_the_nodes_by_their_number_or_the_last_visited, "last", [0, 0]),
     ),
     Bug(
         "hard gates let no gradient through",

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from flowvae.errors import InputError
 from flowvae.latents.gating import Gates, LearnedGates, Per, log_probability, logistic
 from flowvae.registry import Fraction, NonNegativeFloat, Positive, register
 
@@ -54,6 +55,11 @@ class Relaxed(LearnedGates):
         per: Per = "batch",
     ):
         super().__init__(edges, start, threshold, price, per)
+        if floor > temperature:
+            raise InputError(
+                f"expected latents.gates.floor of at most latents.gates.temperature = {temperature}; got {floor}: "
+                "lower it"
+            )
         self.temperature, self.decay, self.floor = temperature, decay, floor
         self.register_buffer("tau", torch.tensor(temperature), persistent=False)
 
@@ -89,10 +95,11 @@ class StraightThrough(LearnedGates):
 
 @register("gates", "score")
 class Score(LearnedGates):
-    """c = [u > 1 - mu], and the gradient E_c[ (b - log w) d log p(c) ]: unbiased whatever the loss is in c, but noisy.
+    """c = [u > 1 - mu], and the gradient E_c[ (b - log w) d log p(c) ]: unbiased whatever log w is in c, but noisy.
 
-    The reward is the log-weight, whose mean is the bound; the baseline b is its running mean over earlier steps, with
-    decay ``memory``.
+    The reward is the log-weight, whose mean is the bound, whatever else an objective does to its terms (a warm-up,
+    free bits, several samples inside the logarithm). The baseline b is its running mean over earlier steps, with decay
+    ``memory``.
 
     Reference: Williams (1992), "Simple statistical gradient-following algorithms"; Mnih and Gregor (2014),
     arXiv:1402.0030.
@@ -128,7 +135,8 @@ class Score(LearnedGates):
         past = torch.where(self.steps == 0, reward.mean(), self.baseline)
         credit = ((reward - past) * log_probability(gates, self.logits)).mean()
         with torch.no_grad():
-            self.steps += 1
+            finite = reward.mean().isfinite()  # of a step that is left out nothing is to remain
+            self.steps += finite
             rate = torch.clamp(1 / self.steps, min=1 - self.memory)
-            self.baseline.copy_(torch.lerp(self.baseline, reward.mean(), rate))
+            self.baseline.copy_(torch.where(finite, torch.lerp(self.baseline, reward.mean(), rate), self.baseline))
         return price + credit.detach() - credit

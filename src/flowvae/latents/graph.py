@@ -1,6 +1,6 @@
 """The graph structure: nodes that depend on earlier nodes, through gates that are learned or given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import ValidationError, WrapValidator
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -19,7 +20,20 @@ from flowvae.posteriors import Flowed
 from flowvae.registry import Count, Kind, NonNegative, Spec, register
 
 Edge = tuple[NonNegative, NonNegative]
-Edges = Literal["all", "chain", "none"] | list[Edge]
+
+
+def _told(value: Any, validate: Callable[[Any], Any]) -> Any:
+    """As ``validate`` says, or else what is expected of all kinds of edges at once."""
+    try:
+        return validate(value)
+    except ValidationError:
+        raise InputError(
+            "expected 'all', 'chain', 'none' or a list of pairs [parent, child] of nodes, counted from 0; "
+            f"got {value!r}"
+        ) from None
+
+
+Edges = Annotated[list[Edge] | Literal["all", "chain", "none"], WrapValidator(_told)]
 
 
 @register("latents", "graph")
@@ -74,7 +88,8 @@ class Graph(Latents):
         self.priors = nn.ModuleList(
             registry.build("prior", prior if parents else root, (dim,), len(parents) * dim) for parents in self.parents
         )
-        if self.edges and not list(self.priors[-1].parameters()):
+        led = [prior for prior, parents in zip(self.priors, self.parents, strict=True) if parents]
+        if led and not list(led[0].parameters()):
             raise InputError("expected a prior that its parents can move; got one without parameters: use 'gaussian'")
         self.posteriors = nn.ModuleList(registry.build("posterior", posterior, features, (dim,)) for _ in self.order)
         if shared_flow:
