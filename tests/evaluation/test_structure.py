@@ -18,10 +18,10 @@ class Bare(nn.Module):
         return DiagonalNormal(c, torch.zeros_like(c))
 
 
-@pytest.fixture
-def model() -> VAE:
+@pytest.fixture(params=["standard", "mixture", "flow"])
+def model(request: pytest.FixtureRequest) -> VAE:
     """Four nodes of one coordinate; 0 -> 2 -> 3, and 1 alone."""
-    latents = {"name": "graph", "nodes": 4, "dim": 1, "edges": [(0, 2), (2, 3)], "gates": "open"}
+    latents = {"name": "graph", "nodes": 4, "dim": 1, "edges": [(0, 2), (2, 3)], "gates": "open", "root": request.param}
     model = generic(build_model({"latents": latents | {"posterior": {"width": 4}}}, (5,)))
     model.likelihood = Bare()
     return model

@@ -23,7 +23,9 @@ class Phase(BaseModel):
 
     epochs: Count
     freeze: Names = []
-    """Parts of parameter names, between dots: ``"encoder"``, ``"latents.prior"``. Their parameters stand still."""
+    """Parts of parameter names, between dots: ``"encoder"``, ``"latents.prior"``. Their parameters stand still.
+
+    Learned gates of a graph stand, at the likely one, in the phases that freeze them, and learn in all others."""
     every: dict[str, Count] = {}
     """Parts that are updated at every n-th step only, as {likelihood = 10}: an encoder that would lag behind a strong
     decoder is then trained closer to the true posterior between the decoder's steps (He et al., 2019,

@@ -79,8 +79,9 @@ class Evaluation:
         if self.active_units:
             lines["active units"] = f"{' + '.join(map(str, self.active_units)):>9}"
         lines["effective samples"] = f"{self.ess:9.1f} of {self.samples}"
+        graphs = f", mean over {self.graphs} graphs drawn by open gates" if self.graphs > 1 else ""
         head = f"nats per datum (standard error) over {self.count} data, binarise = {self.binarise}, seed = {self.seed}"
-        return "\n".join([head, *(f"{name:<20}{value}" for name, value in lines.items())])
+        return "\n".join([head + graphs, *(f"{name:<20}{value}" for name, value in lines.items())])
 
 
 def _with_error(value: float, error: float | None) -> str:

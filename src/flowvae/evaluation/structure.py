@@ -1,15 +1,18 @@
 """The structure of a trained model: its graph as plain numbers, and what each node does to ancestral samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from flowvae.distributions import Sampled
 from flowvae.distributions.base import typical
 from flowvae.evaluation.context import evaluating
-from flowvae.latents import Draw, FromPrior, Held
+from flowvae.latents import Draw, FromPrior, Held, Latent
 from flowvae.model import VAE
 
 Record = dict[str, Any]
@@ -48,7 +51,8 @@ def ancestral(model: VAE, count: int = 10, seed: int = 0) -> dict[str, np.ndarra
     """Means of p(x | z) under ancestral sampling, a row a group, ``(groups, count, *event)``; column 0 is one z.
 
     ``held``: the group stands as it is in that z, and all others are drawn anew, parents before children.
-    ``resampled``: the group is drawn anew given its parents, and only what depends on it moves.
+    ``resampled``: the group is drawn anew given its parents, and only what depends on it moves. A group
+    whose prior makes choices (`Sampled`) then stands still even below it.
 
     >>> from flowvae import build_model
     >>> rows = ancestral(build_model({"latents": {"name": "graph", "nodes": 3}}, (1, 8, 8)), 4)
@@ -71,11 +75,31 @@ def ancestral(model: VAE, count: int = 10, seed: int = 0) -> dict[str, np.ndarra
             return typical(model.likelihood(model.latents.walk(draw, None, torch.Size((count,)))[0]))
 
         _, latents = model.latents.walk(FromPrior(noise=own), None, torch.Size((count,)))
-        groups = range(len(latents))
-        held = [means(Held({n: latents[n].z}, FromPrior(noise=anew))) for n in groups]
+        z = [latent.z[:1].expand_as(latent.z) for latent in latents]
+        groups = range(len(z))
+        held = [means(Held({n: z[n]}, _Around(z, groups, anew))) for n in groups]
         resampled = [
-            means(FromPrior(noise=lambda m, shape, n=n: anew(m, shape) if m == n else own(m, shape)))  # type: ignore[misc]
+            means(_Around(z, (n,), lambda m, shape, n=n: anew(m, shape) if m == n else own(m, shape)))  # type: ignore[misc]
             for n in groups
         ]
         pictures = {"held": torch.stack(held), "resampled": torch.stack(resampled)}
         return {name: rows.float().numpy(force=True) for name, rows in pictures.items()}
+
+
+@dataclass(frozen=True)
+class _Around:
+    """Draws from the prior around one ``z``, which is column 0: as ``noise`` decides.
+
+    A prior that makes choices has no such noise: its group is drawn in the other columns if it is ``anew``, or is z.
+    """
+
+    z: Sequence[Tensor]
+    anew: Container[int]
+    noise: Callable[[int, torch.Size], Tensor]
+
+    def __call__(self, n: int, p: Distribution, q: Callable[[], Distribution]) -> Latent:
+        drawn = FromPrior(noise=self.noise)
+        if not isinstance(p, Sampled):
+            return drawn(n, p, q)
+        z = torch.cat([self.z[n][:1], drawn(n, p, q).z[1:]]) if n in self.anew else self.z[n]
+        return Held({n: z}, drawn)(n, p, q)
