@@ -54,6 +54,15 @@ def test_the_official_archive_is_rows_of_a_label_and_three_channels(
         load_data("cifar10", dir=str(tmp_path), held_out=10)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder", "options"),
+    [("cifar10", "cifar10_lossless_subset", {"subset": True, "held_out": 400}), ("frey", "frey_faces", {})],
+)
+def test_training_images_alone_are_mirrored(shared_data: Path, name: str, folder: str, options: dict) -> None:
+    data = load_data(name, dir=part(shared_data, folder), flip=True, **options)
+    assert [split.flip for split in data.splits.values()] == [True, False, False]
+
+
 def test_frey_faces_are_upright(shared_data: Path) -> None:
     data = load_data("frey", dir=part(shared_data, "frey_faces"))
     assert [len(split) for split in data.splits.values()] == [1565, 200, 200]

@@ -114,6 +114,17 @@ def test_images_of_any_size_are_brought_to_one(tmp_path: Path) -> None:
     assert found == {(100, 0, 0, 200), (77,) * 4, (9,) * 4}
 
 
+def test_a_photograph_is_turned_as_it_is_to_be_shown(tmp_path: Path) -> None:
+    """A camera that is held upright writes rows as columns, and says so in the file."""
+    image, exif = Image.fromarray(some(1, 4, 6)[0]), Image.Exif()
+    exif[0x0112] = 6  # the tag of the orientation: to be turned clockwise
+    for place in range(3):
+        image.save(tmp_path / f"{place}.png", exif=exif)
+    data = load_data(tmp_path)
+    assert data.event_shape == (1, 6, 4)
+    assert np.array_equal(data.train.values[0, 0].numpy(), np.rot90(np.asarray(image), -1))
+
+
 def test_training_images_are_mirrored_by_coins_of_their_own(tmp_path: Path) -> None:
     save(tmp_path, *some(20, 6, 4))
     data, plain = load_data(tmp_path, flip=True), load_data(tmp_path)

@@ -71,6 +71,16 @@ def test_a_size_that_is_halved_is_found_again(size: tuple[int, int], nearest: bo
 
 
 @pytest.mark.parametrize("nearest", [True, False])
+def test_maps_grow_by_repetition_where_that_is_asked_for(nearest: bool) -> None:
+    """Behind a kernel of one pixel the four pixels of a cell are alike; a transposed one fills but the first."""
+    decoder = registry.build("decoder", {"name": "resnet", "channels": 4, "nearest": nearest}, (5,), (1, 8, 8))
+    for block, shape in ((0, (8, 1, 1)), (2, (8, 2, 2)), (4, (4, 4, 4))):
+        y = decoder.blocks[block].shortcut(torch.randn(2, *shape))
+        alike = torch.equal(interpolate(y[..., ::2, ::2], scale_factor=2, mode="nearest"), y)
+        assert alike == nearest
+
+
+@pytest.mark.parametrize("nearest", [True, False])
 def test_parameters_of_a_likelihood_start_near_where_they_are_centred(nearest: bool) -> None:
     """Two parts that vary by 0.1 around 0, beside the mean of phi: a pixel's range is 1."""
     decoder = registry.build("decoder", {"name": "resnet", "channels": 4, "nearest": nearest}, (5,), (3, 8, 8))

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from flowvae import VAE, InputError, build_model, registry
 from flowvae.distributions import DiagonalNormal
 from flowvae.distributions.diagonal import kl_per_dimension
+from flowvae.engine.step import Step
 from flowvae.latents import FromPosterior, FromPrior, Given, Mixed
 from flowvae.nn.normed import Normed
 from tests.laws.catalogue import generic
@@ -145,18 +146,52 @@ def test_free_bits_are_granted_to_every_channel_of_every_rung(flow: str) -> None
     assert_close(objective(trace), expected, rtol=1e-12, atol=0)
 
 
-def test_checkpointing_changes_no_gradient() -> None:
+def _over_maps(part: str, checkpoint: bool) -> VAE:
+    torch.manual_seed(0)
+    tables: dict[str, Any] = {
+        "encoder": {"name": "bottom_up", "width": 4, "depths": [1, 1]},
+        "latents": {"name": "ladder", "dim": 2, "width": 5, "context": 2, "flow": FLOWS["affine-iaf"]},
+        "likelihood": {"name": "bernoulli", "decoder": {"name": "upsample", "kernel": 3}},
+    }
+    tables[part]["checkpoint"] = checkpoint
+    return build_model(tables, (1, 8, 8)).double()
+
+
+@pytest.mark.parametrize("part", ["encoder", "latents"])
+def test_checkpointing_keeps_less_and_changes_no_gradient(part: str) -> None:
     x = torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    kept: list[list[int]] = [[], []]
     gradients = []
-    for checkpoint in (False, True):
-        torch.manual_seed(0)
-        latents = {"name": "ladder", "dim": 2, "width": 5, "checkpoint": checkpoint, "flow": FLOWS["conv-iaf"]}
-        encoder = {"name": "bottom_up", "width": 4, "depths": [2, 1], "checkpoint": checkpoint}
-        model = build_model({"encoder": encoder, "latents": latents}, (1, 8, 8)).double()
+    for checkpoint, sizes in zip((False, True), kept, strict=True):
+        model = _over_maps(part, checkpoint)
+
+        def keep(t: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(t.nbytes)
+            return t
+
         torch.manual_seed(1)
-        model(x, 2).log_w.sum().backward()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            loss = model(x, 2).log_w.sum()
+        loss.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     assert_close(gradients[1], gradients[0], rtol=1e-10, atol=1e-10)
+    assert sum(kept[1]) < sum(kept[0])
+
+
+def test_a_step_over_maps_traces_without_a_break() -> None:
+    """Masked convolutions, free bits by channel and checkpoints: loss and gradients are those of the plain step."""
+    torch.distributions.Distribution.set_default_validate_args(False)
+    torch.compiler.reset()
+    model = _over_maps("latents", True).train()
+    step = Step(model, registry.build("objective", {"name": "free_bits", "free": 0.01, "per": "channel"}))
+    x, results = torch.rand(3, 1, 8, 8, dtype=torch.float64), []
+    for run in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+        torch.manual_seed(3)
+        model.zero_grad()
+        loss, _ = run(x, torch.tensor(0.5))
+        loss.backward()
+        results.append([loss, *(parameter.grad.clone() for parameter in model.parameters())])
+    assert_close(results[1], results[0], rtol=1e-9, atol=1e-9)
 
 
 def _likelihood(in_shape: tuple[int, ...], event: tuple[int, ...]) -> Any:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from flowvae import build_model, evaluate, load_data
+from flowvae import build_model, evaluate, load_data, registry
 from flowvae.distributions import ContinuousBernoulli, DiscretisedLogistic, MixtureOfLogistics
 from flowvae.likelihoods.base import FLOOR
+from tests.laws.catalogue import generic
 
 
 def on_levels(levels: int, event: tuple[int, ...] = ()) -> Tensor:
@@ -106,6 +107,17 @@ def test_bits_are_of_a_probability_of_bytes() -> None:
     assert result.bits_per_dim == pytest.approx(-result.log_likelihood / (64 * math.log(2)))
     density = build_model({"latents": {"dim": 2}, "likelihood": "gaussian"}, digits)
     assert evaluate(density, digits.test.take(20), samples=3).bits_per_dim is None
+
+
+@pytest.mark.parametrize("name", ["gaussian", "discretised_logistic"])
+@pytest.mark.parametrize(
+    ("scale", "varies"), [("global", [False] * 3), ("channel", [True, False, False]), ("pixel", [True] * 3)]
+)
+def test_a_scale_is_shared_by_those_that_are_said_to(name: str, scale: str, varies: list[bool]) -> None:
+    likelihood = generic(registry.build("likelihood", {"name": name, "scale": scale}, (3,), (2, 3, 4)))
+    _, found = likelihood.located(torch.randn(3, dtype=torch.float64))
+    found = found.expand(2, 3, 4)
+    assert [bool((found.amax(axis) > found.amin(axis)).any()) for axis in range(3)] == varies
 
 
 @pytest.mark.parametrize("name", ["gaussian", "discretised_logistic"])

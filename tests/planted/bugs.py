@@ -23,6 +23,7 @@ from torch.nn.functional import logsigmoid, softplus
 from flowvae import latents, objectives, registry, results, transforms
 from flowvae.conditional import Augmented
 from flowvae.data import Split
+from flowvae.decoders import resnet
 from flowvae.distributions import (
     Bernoulli,
     ContinuousBernoulli,
@@ -49,7 +50,7 @@ from flowvae.flows.maf import MAF
 from flowvae.flows.planar import Planar
 from flowvae.flows.realnvp import RealNVP
 from flowvae.flows.sylvester import Sylvester
-from flowvae.latents import FromPosterior, FromPrior, LearnedGates, Mixed, graph
+from flowvae.latents import FromPosterior, FromPrior, LearnedGates, Mixed, graph, rung
 from flowvae.latents.flat import Flat
 from flowvae.latents.gates import Score, StraightThrough
 from flowvae.latents.graph import Graph
@@ -60,7 +61,7 @@ from flowvae.likelihoods.dequantised import Dequantised
 from flowvae.likelihoods.gaussian import GaussianLikelihood
 from flowvae.likelihoods.sequence import Sequence as SequenceLikelihood
 from flowvae.model import VAE, Trace
-from flowvae.nn import MADE, BatchNorm, FromData, incremental, masked_conv
+from flowvae.nn import MADE, BatchNorm, FromData, incremental, masked_conv, residual
 from flowvae.nn.normed import Normed
 from flowvae.objectives import ELBO, IWAE, FreeBits
 from flowvae.posteriors import Flowed, Fused
@@ -826,6 +827,14 @@ def maps_by_columns(self: Ladder, h: Tensor, right: Any = Ladder._unpacked) -> l
 
 def stream_as_it_was(self: Rung, draw: Any, n: int, stream: Tensor, below: Any, right: Any = Rung.forward) -> Any:
     return stream, right(self, draw, n, stream, below)[1]
+
+
+def kept_all_the_same(module: Any, x: Tensor, wanted: bool) -> Tensor:
+    return module(x)
+
+
+def transposed_whatever_is_asked(*shapes: Any, right: Any = residual.double, **options: Any) -> Any:
+    return right(*shapes[:3], **options)
 
 
 def all_inferred(self: Mixed, n: int, p: Any, q: Any) -> Any:
@@ -1616,6 +1625,20 @@ BUGS = [
         "__call__",
         all_inferred,
         test_ladder.test_the_top_rungs_are_inferred_and_the_rest_generated,
+    ),
+    Bug(
+        "checkpoints of a ladder keep everything",
+        rung,
+        "checkpointed",
+        kept_all_the_same,
+        partial(test_ladder.test_checkpointing_keeps_less_and_changes_no_gradient, "latents"),
+    ),
+    Bug(
+        "maps grow by transposed convolutions alone",
+        resnet,
+        "double",
+        transposed_whatever_is_asked,
+        partial(test_images.test_maps_grow_by_repetition_where_that_is_asked_for, True),
     ),
     Bug(
         "free bits are granted to each pixel",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowvae.errors import InputError
 
@@ -15,6 +15,7 @@ READ_AS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 def read_images(folder: Path, size: int = 0) -> np.ndarray:
     """The PNG and JPEG files of ``folder`` by name, as uint8: (N, 1, H, W) where grey, (N, 3, H, W) where RGB.
 
+    A photograph is turned as it says that it is to be shown.
     With ``size`` they may be of any size: the middle square of each is averaged over boxes to ``size`` x ``size``.
     Raises `InputError` for a folder without any, and names the first file that cannot be read or differs from
     the first in size or mode.
@@ -54,7 +55,7 @@ def _read(path: Path, size: int) -> np.ndarray:
             if image.mode not in READ_AS or "transparency" in image.info:
                 kind = f"{image.mode} with transparency" if image.mode in READ_AS else image.mode
                 raise InputError(f"expected 8-bit grey or RGB images; got {path.name}, which is {kind}: convert it")
-            read = image.convert(READ_AS[image.mode])
+            read = ImageOps.exif_transpose(image).convert(READ_AS[image.mode])
             return np.asarray(_squared(read, size) if size else read)
     except (UnidentifiedImageError, OSError, SyntaxError):  # the last is Pillow's for a broken chunk
         raise InputError(
