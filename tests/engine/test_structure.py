@@ -11,6 +11,7 @@ from flowvae.engine import Interrupted, fit, load, load_weights, read_journal
 from flowvae.engine.ema import Average
 from flowvae.engine.freezing import settle
 from flowvae.engine.loop import Loop
+from flowvae.errors import InputError
 from flowvae.latents.gates import Relaxed
 from flowvae.model import VAE, build_model
 from flowvae.nn import BatchNorm
@@ -44,6 +45,11 @@ def test_a_phase_freezes_the_learned_graph_and_the_run_keeps_it(data: Data, tmp_
     assert again.latents.gates.frozen
     assert again.latents.gates.structure.equal(gates.structure)
     assert not load(tmp_path / "run", "initial").latents.gates.frozen
+
+
+def test_gates_that_are_given_cannot_be_frozen(data: Data) -> None:
+    with pytest.raises(InputError, match="expected a part that learns; got 'gates', without parameters: leave it out"):
+        fit(model(data, "open"), data, **OPTIONS)
 
 
 def test_gates_are_told_the_epochs_since_the_last_reset(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.patches import FancyArrowPatch
 
-from flowvae.report.graphs import as_graph, dot
+from flowvae.report.curves import Curve, History
+from flowvae.report.graphs import as_graph, dot, draw_graph, structure_figure
 from flowvae.report.page import write_report
 from tests.report.test_page import page
 
@@ -34,6 +36,32 @@ def test_dot_says_what_the_record_says(record: dict[str, Any]) -> None:
 
 def test_nodes_keep_the_order_of_their_visit(record: dict[str, Any]) -> None:
     assert list(as_graph(record)) == ["z3", "z2", "z1"]
+
+
+def test_the_drawn_graph_says_what_the_record_says(record: dict[str, Any]) -> None:
+    """An edge is as wide as it is probable, and dashed where it does not stand; nodes have their KL."""
+    (axes,) = draw_graph(record).axes
+    edges = [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+    assert [(edge.get_linewidth(), edge.get_linestyle()) for edge in edges] == [
+        (pytest.approx(0.4 + 2.8 * 0.9), "solid"),
+        (pytest.approx(0.4 + 2.8 * 0.4), "dashed"),
+    ]
+    assert [text.get_text() for text in axes.texts if text.get_text()] == ["z3\n1.23", "z2", "z1\n0.50"]
+
+
+def test_the_figure_has_the_history_of_every_gate_and_both_bounds_against_steps(record: dict[str, Any]) -> None:
+    train = Curve(*np.arange(12.0).reshape(4, 3), step=np.array([5, 10, 15]))
+    validation = Curve(*np.arange(8.0).reshape(4, 2), step=np.array([10, 20]))
+    figure = structure_figure(record, History(train, validation, (), ended_early=False))
+    _, gates, bounds = figure.axes
+    shown = {text.get_text(): line.get_ydata().tolist() for line, text in zip(gates.lines, gates.texts, strict=True)}
+    assert shown == {"z2 → z1": [0.5, 0.001], "z3 → z1": [0.5, 0.4], "z3 → z2": [0.5, 0.9]}
+    assert all(line.get_xdata().tolist() == [1, 2] for line in gates.lines)
+    lines = {line.get_label(): line.get_xydata().T.tolist() for line in bounds.lines}
+    assert lines == {
+        "training": [[5, 10, 15], train.elbo.tolist()],
+        "validation": [[10, 20], validation.elbo.tolist()],
+    }
 
 
 def test_the_page_shows_the_structure_of_a_run_that_has_one(make_run, record: dict[str, Any], tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ def parameters_of(model: nn.Module, part: str, option: str) -> list[nn.Parameter
     """The parameters of a part that a phase's ``option`` names; `InputError` where there is none."""
     named = dict(model.named_parameters())
     found = [parameter for name, parameter in named.items() if is_part(name, [part])]
+    if not found and any(is_part(name, [part]) for name, _ in model.named_modules()):
+        raise InputError(
+            f"phases.{option}: expected a part that learns; got {part!r}, without parameters: leave it out"
+        )
     if not found:
         known = {".".join(name.split(".")[:end]) for name in named for end in (1, 2)}
         raise InputError(f"phases.{option}: expected a part of a parameter's name; got {part!r}{nearest(part, known)}")

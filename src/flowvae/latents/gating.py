@@ -55,10 +55,11 @@ class LearnedGates(Gates):
     """c_e ~ Bernoulli(mu_e) for every edge e, mu learned: the model is E_c[ p(x | c) ], its bound E_c[ ELBO(c) ].
 
     Training draws gates anew at every step, one graph for the batch or one for every draw of every datum (``per``; the
-    processes of a run then draw the same ones for their shares of a batch). In evaluation mode they are the graph of
-    the edges with mu_e >= ``threshold``, at 1/2 the most probable one. Frozen, they are that graph for good: it and the
-    flag are part of the state. ``price`` is what an expected edge costs, in nats a datum: with N data,
-    log((1 - r) / r) / N is that of the prior Bernoulli(r) on edges.
+    processes of a run then draw the same ones for their shares of a batch). Where an objective has several draws inside
+    its logarithm, as `IWAE` has, draws with graphs of their own bound log E_c[ p(x | c) ], in place of its mean over
+    graphs outside. In evaluation mode gates are the graph of the edges with mu_e >= ``threshold``, at 1/2 the most
+    probable one. Frozen, they are that graph for good: it and the flag are part of the state. ``price`` is what an
+    expected edge costs, in nats a datum: with N data, log((1 - r) / r) / N is that of the prior Bernoulli(r) on edges.
     """
 
     structure: Tensor
