@@ -94,6 +94,7 @@ def test_check_says_what_a_file_holds(command: Command, tmp_path: Path) -> None:
 
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", np.array([[0.0, np.nan], [1.0, 0.5]]))
+    assert main(["check", str(tmp_path / "x.npy"), "--json", "--size", "8"]) == 2
     assert main(["check", str(tmp_path / "x.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["missing"], found["minimum"], found["maximum"]) == (1, 0.0, 1.0)

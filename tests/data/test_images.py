@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flowvae.data import load_data
+from flowvae.data import inspect, load_data
 from flowvae.errors import InputError
 
 
@@ -112,6 +112,7 @@ def test_images_of_any_size_are_brought_to_one(tmp_path: Path) -> None:
     assert data.event_shape == (1, 2, 2)
     found = {tuple(row.flatten().tolist()) for split in data.splits.values() for row in split.values}
     assert found == {(100, 0, 0, 200), (77,) * 4, (9,) * 4}
+    assert inspect(tmp_path, 2).shapes == {"train": (3, 1, 2, 2)}
 
 
 def test_a_photograph_is_turned_as_it_is_to_be_shown(tmp_path: Path) -> None:

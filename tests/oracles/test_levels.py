@@ -105,6 +105,7 @@ def test_bits_are_of_a_probability_of_bytes() -> None:
     model = build_model(spec, digits).double()
     result = evaluate(model, digits.test.take(20), samples=3)
     assert result.bits_per_dim == pytest.approx(-result.log_likelihood / (64 * math.log(2)))
+    assert f"bits per dimension{result.bits_per_dim:12.3f}\n" in str(result)
     density = build_model({"latents": {"dim": 2}, "likelihood": "gaussian"}, digits)
     assert evaluate(density, digits.test.take(20), samples=3).bits_per_dim is None
 

@@ -83,12 +83,12 @@ class Inspection:
         return {key: None if value != value else value for key, value in table.items()}
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Look at a file or a folder without refusing what it holds.
+def inspect(path: str | Path, size: int = 0) -> Inspection:
+    """Look at a file or a folder without refusing what it holds; ``size`` is what images are brought to, if not 0.
 
     Raises `InputError` only where it cannot be read: no such path, an unknown ending, text among the numbers.
     """
-    parts = read(path)
+    parts = read(path, size)
     arrays = [part.values for part in parts.values()]
     finite = [array[np.isfinite(array)] for array in arrays]
     finite = [array for array in finite if array.size]

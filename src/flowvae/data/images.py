@@ -33,7 +33,7 @@ def read_images(folder: Path, size: int = 0) -> np.ndarray:
         if image.shape != first.shape:
             raise InputError(
                 f"expected images like {paths[0].name}, {_describe(first)}; "
-                f"got {path.name}, {_describe(image)}: convert it, or set data.size"
+                f"got {path.name}, {_describe(image)}: convert it, or set data.size (of 'flowvae check': --size)"
             )
         images[place] = image
     return channels_first(images)

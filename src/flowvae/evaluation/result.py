@@ -75,7 +75,7 @@ class Evaluation:
             "rate": f"{self.rate:9.2f}",
         }
         if self.bits_per_dim is not None:
-            lines["bits per dimension"] = f"{self.bits_per_dim:9.2f}"
+            lines["bits per dimension"] = f"{self.bits_per_dim:10.3f}"
         if self.active_units:
             lines["active units"] = f"{' + '.join(map(str, self.active_units)):>9}"
         lines["effective samples"] = f"{self.ess:9.1f} of {self.samples}"

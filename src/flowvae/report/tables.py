@@ -31,6 +31,7 @@ METRICS = {
     "rate": Metric("rate"),
     "distortion": Metric("distortion"),
     "bits_per_dim": Metric("bits/dim", decimals=3, nats=False),
+    "gaussian_bits_per_dim": Metric("bits/dim of a Gaussian", decimals=3, nats=False),
     "ess": Metric("ESS", decimals=1, nats=False),
     "active_units": Metric("active units", decimals=1, nats=False),
     "match_taught": Metric("exact match, taught (%)", decimals=1, nats=False),
