@@ -10,7 +10,7 @@ import torch
 from flowvae.data import Split
 from flowvae.engine.compiling import can_compile
 from flowvae.errors import InputError
-from flowvae.evaluation import evaluate, memory, passing, score, terms
+from flowvae.evaluation import encode, evaluate, memory, passing, score, terms
 from flowvae.model import build_model
 
 GROWTH = """
@@ -59,13 +59,25 @@ def test_5000_samples_keep_to_their_memory(width, flow):
     assert 2**20 < grown < 32 * 2**20
 
 
+def ladder(dim):
+    encoder = {"name": "bottom_up", "width": 4, "depths": [1, 1]}
+    return build_model({"encoder": encoder, "latents": {"name": "ladder", "dim": dim, "width": 4}}, (1, 8, 8))
+
+
 def test_many_latents_of_many_data_keep_to_their_memory():
     """4 moments of 1,280 latents in double precision are 40 KiB a datum: those of 500 data would take 20 MiB."""
-    encoder = {"name": "bottom_up", "width": 4, "depths": [1, 1]}
-    model = build_model({"encoder": encoder, "latents": {"name": "ladder", "dim": 64, "width": 4}}, (1, 8, 8))
     with memory.Footprint() as footprint:
-        evaluate(model, Split(torch.rand(500, 1, 8, 8)), samples=1, memory="8MiB")
+        evaluate(ladder(64), Split(torch.rand(500, 1, 8, 8)), samples=1, memory="8MiB")
     assert footprint.peak < 8 * 2**20
+
+
+def test_of_the_draws_behind_a_code_one_is_kept():
+    model, peaks = ladder(8), []
+    for count in (48, 192):
+        with memory.Footprint() as footprint:
+            arrays = encode(model, Split(torch.rand(count, 1, 8, 8)), samples=64)
+        peaks.append(footprint.peak)
+    assert peaks[1] - peaks[0] < 2 * sum(array.nbytes for array in arrays.values())
 
 
 @pytest.mark.slow

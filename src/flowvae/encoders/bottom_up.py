@@ -35,7 +35,8 @@ class BottomUp(nn.Module):
         super().__init__()
         if not depths:
             raise InputError("expected the number of blocks of one resolution at least; got none: set encoder.depths")
-        colours, (height, columns) = require_images(event_shape, "encoder", 2 ** len(depths))
+        remedy = "resize them" + ", shorten encoder.depths" * (len(depths) > 1)
+        colours, (height, columns) = require_images(event_shape, "encoder", 2 ** len(depths), remedy)
         self.checkpoint = checkpoint
         self.first = OverMaps(NormedConv(colours, width, 5, stride=2))
         blocks: list[nn.Module] = []

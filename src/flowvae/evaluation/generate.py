@@ -76,20 +76,19 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     """
     if not model.latents.infers:
         raise InputError("expected latents to encode; the model has none: choose a model with latents")
-    codes: list[Code] = []
-    draws: list[tuple[Tensor, ...]] = []
+    chunks = []
     with evaluating(model, seed):
         for rows, _, _, latents in walks(model, split, samples, seed, CODES):
-            found = [moments(latent) for latent in latents]
-            codes = codes or [Code(len(split), samples, like) for like in found]
-            for code, of_group in zip(codes, found, strict=True):
-                code.add(rows, samples, of_group)
-            draws.append(tuple(latent.z[0] for latent in latents))
-        arrays = {}
-        for n, (code, z) in enumerate(zip(codes, zip(*draws, strict=True), strict=True)):
-            named = {"mean": code.mean, "sd": code.variance.sqrt(), "z": torch.cat(z)}
-            arrays.update({f"{name}_{n}" if len(codes) > 1 else name: _array(t) for name, t in named.items()})
-    return arrays
+            arrays: dict[str, np.ndarray] = {}
+            for n, latent in enumerate(latents):
+                found = moments(latent)
+                code = Code(len(rows), samples, found)
+                code.add(range(len(rows)), samples, found)
+                z = latent.z[0].clone()  # a view would keep the other draws
+                named = {"mean": code.mean, "sd": code.variance.sqrt(), "z": z}
+                arrays |= {f"{name}_{n}" if len(latents) > 1 else name: _array(t) for name, t in named.items()}
+            chunks.append(arrays)
+    return {name: np.concatenate([arrays[name] for arrays in chunks]) for name in chunks[0]}
 
 
 def walks(

@@ -68,11 +68,13 @@ def halved(size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
-def require_images(shape: tuple[int, ...], part: str, divisor: int = 4) -> tuple[int, tuple[int, int]]:
+def require_images(
+    shape: tuple[int, ...], part: str, divisor: int = 4, remedy: str = "resize them"
+) -> tuple[int, tuple[int, int]]:
     """C and (H, W) of the shape of images; `InputError` for another, or a size that ``divisor`` does not divide."""
     if len(shape) != 3 or shape[1] % divisor or shape[2] % divisor:
         raise InputError(
             f"expected images (C, H, W) with H and W divisible by {divisor}; got {tuple(shape)}: "
-            f"resize them, or use {part}.name = 'mlp'"
+            f"{remedy}, or use {part}.name = 'mlp'"
         )
     return shape[0], (shape[1], shape[2])
