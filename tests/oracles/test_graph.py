@@ -135,6 +135,9 @@ def test_orders_and_candidates() -> None:
     assert graph(edges=[(0, 1)]).parents == [[], [0], []], "the last one may be a root"
     with pytest.raises(InputError, match=r"got \[2, 1\]: turn it round"):
         graph(edges=[(2, 1)])
+    for edge in ([1, 1], [0, 3]):
+        with pytest.raises(InputError, match=r"counted from 0 .*: choose two different ones of them"):
+            graph(edges=[edge])
     for edges in ("tree", [[0, 1, 2]], [[0, -1]], 3):
         with pytest.raises(InputError, match=r"^latents\.edges: expected 'all', .* or a list of pairs"):
             graph(edges=edges)

@@ -149,9 +149,11 @@ def candidates(order: Sequence[int], edges: Edges) -> list[Edge]:
     listed = [] if edges == "none" else [(m, n) for m, n in edges]
     for edge in listed:
         if edge not in possible:
+            turned = edge[::-1] in possible
+            remedy = "turn it round, or set latents.order" if turned else "choose two different ones of them"
             raise InputError(
                 f"expected edges [parent, child] among {len(order)} nodes, counted from 0 and visited in the order "
-                f"{', '.join(map(str, order))}; got {list(edge)}: turn it round, or set latents.order"
+                f"{', '.join(map(str, order))}; got {list(edge)}: {remedy}"
             )
     return [edge for edge in possible if edge in listed]
 
