@@ -124,10 +124,10 @@ class _Pass:
         h = self._h(x, rows)
         kl = torch.zeros(len(self.codes), len(rows), dtype=torch.float64, device=self.device)
         codes, share, found = self._codes(len(rows)), self.samples // self.graphs, []
+        generator = torch.Generator().manual_seed(self.seed)  # the same graphs for every block of data
         for graph in range(self.graphs):
             weights = LogWeights(len(rows), self.device)
-            # the same graph for every block of data
-            with self.model.latents.settled(torch.Generator().manual_seed(self.seed + graph)):
+            with self.model.latents.settled(generator):
                 for first in range(graph * share, (graph + 1) * share, self.plan.draws):
                     draws = range(first, min(first + self.plan.draws, (graph + 1) * share))
                     log_px, log_ratio = self._part(x, h, rows, draws, codes)
