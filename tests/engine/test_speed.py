@@ -1,13 +1,17 @@
 """The benchmark of a recipe: its counts are exact, its times are times."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae import InputError, build_model, load_data
 from flowvae.cli import main
-from flowvae.engine.speed import bench, peak_flops
+from flowvae.engine import speed as measured
+from flowvae.engine.speed import bench, peak_conv_flops, peak_flops
 
 
 def test_work_is_that_of_the_matrix_products() -> None:
@@ -24,6 +28,9 @@ def test_work_is_that_of_the_matrix_products() -> None:
     assert speed.fraction_of_peak == pytest.approx(
         speed.flops_per_datum * speed.samples_per_second / speed.peak_flops, rel=1e-6
     )
+    assert speed.fraction_of_conv_peak * speed.peak_conv_flops == pytest.approx(
+        speed.fraction_of_peak * speed.peak_flops, rel=1e-6
+    )
     assert (speed.batch, speed.precision, speed.compiled, speed.memory_bytes) == (32, "fp32", False, None)
     assert speed.sample_one > 0
     assert speed.forward_one > 0
@@ -35,6 +42,25 @@ def test_half_precision_is_compared_with_the_peak_of_half_precision() -> None:
     speed = bench(model, digits, steps=1, batch_size=8, precision="bf16-mixed")
     assert "bf16-mixed" in str(speed)
     assert peak_flops(torch.device("cpu"), torch.float32) > 1e8
+
+
+def test_the_peak_of_convolutions_is_their_work_over_the_time_of_the_faster_layout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """8 maps of 64 channels at 32 x 32 with 3 x 3 kernels: what the counter of torch says of one pass."""
+    times = iter((0.5, 0.25))
+    passes = []
+
+    def timed(run: Callable[[], Tensor], *_: object) -> float:
+        with FlopCounterMode(display=False) as counter:
+            passes.append(run())
+        assert counter.get_total_flops() == 2 * 8 * 32**2 * 64**2 * 9
+        return next(times)
+
+    monkeypatch.setattr(measured, "_timed", timed)
+    assert peak_conv_flops(torch.device("cpu"), torch.float32) == 2 * 8 * 32**2 * 64**2 * 9 / 0.25
+    torch.testing.assert_close(*passes, rtol=1e-3, atol=1e-3)
+    assert [y.is_contiguous() for y in passes] == [True, False]
 
 
 def test_no_step_is_an_error() -> None:

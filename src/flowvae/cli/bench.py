@@ -22,7 +22,7 @@ def bench(
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Measure how fast a recipe trains, draws and infers here, beside the peak of matrix products.
+    """Measure how fast a recipe trains, draws and infers here, beside the peaks of matrix products and convolutions.
 
     Nothing is kept. --set training.compile=on measures the compiled step, --set training.precision=bf16-mixed half
     precision.

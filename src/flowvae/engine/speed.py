@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae.data import Data
@@ -25,6 +26,9 @@ from flowvae.registry import Spec
 
 SQUARE = {"cpu": 1024, "cuda": 8192}
 """Side of the matrices whose product tells the peak."""
+
+MAPS = {"cpu": (8, 64, 32), "cuda": (256, 256, 32)}
+"""Number, channels and side of the maps whose convolution with 3 x 3 kernels tells the peak of convolutions."""
 
 WARM = 3
 """Steps before the clock runs; compilation is among them."""
@@ -47,6 +51,9 @@ class Speed:
     peak_flops: float
     """Of a large matrix product in the same precision, here and now."""
     fraction_of_peak: float
+    peak_conv_flops: float
+    """Of convolutions of many maps, likewise."""
+    fraction_of_conv_peak: float
     memory_bytes: int | None
     """The most allocated on the device in a step; None on a CPU, which does not tell."""
     sample_one: float
@@ -60,7 +67,8 @@ class Speed:
             "timed": f"medians of {self.steps} steps, after {WARM} that do not count",
             "training": f"{self.samples_per_second:.0f} data a second, in batches of {self.batch}",
             "work": f"{self.flops_per_datum / 1e6:.1f} MFLOP a datum",
-            "of the peak": f"{self.fraction_of_peak:.1%} of {self.peak_flops / 1e9:.0f} GFLOP/s",
+            "of the peak": f"{self.fraction_of_peak:.1%} of {self.peak_flops / 1e9:.0f} GFLOP/s of matrix products",
+            "": f"{self.fraction_of_conv_peak:.1%} of {self.peak_conv_flops / 1e9:.0f} GFLOP/s of convolutions",
             "memory": "not told by a CPU" if self.memory_bytes is None else f"{self.memory_bytes / 2**20:.0f} MiB",
             "one sample": f"{1e3 * self.sample_one:.1f} ms",
             "one forward pass": f"{1e3 * self.forward_one:.1f} ms",
@@ -128,7 +136,8 @@ def bench(
         with torch.no_grad(), fabric.autocast():
             sample = _timed(lambda: model.generate(1).sample(), steps, device)
             forward = _timed(lambda: model(one).log_w, steps, device)
-    peak = peak_flops(device, torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32)
+    dtype = torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32
+    peak, conv_peak = peak_flops(device, dtype), peak_conv_flops(device, dtype)
     flops = counter.get_total_flops()
     name = f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     return Speed(
@@ -141,6 +150,8 @@ def bench(
         flops_per_datum=flops // batch,
         peak_flops=peak,
         fraction_of_peak=flops / seconds / peak,
+        peak_conv_flops=conv_peak,
+        fraction_of_conv_peak=flops / seconds / conv_peak,
         memory_bytes=memory,
         sample_one=sample,
         forward_one=forward,
@@ -153,6 +164,21 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     size = SQUARE[device.type]
     a, b = torch.randn(2, size, size, device=device).to(dtype)
     return 2 * size**3 / _timed(lambda: torch.mm(a, b), 10, device)
+
+
+@torch.no_grad()
+def peak_conv_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of convolutions, in the faster of the two layouts of maps."""
+    number, channels, side = MAPS[device.type]
+    maps = torch.randn(number, channels, side, side, device=device).to(dtype)
+    kernels = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
+
+    def seconds(layout: torch.memory_format) -> float:
+        x, weight = maps.contiguous(memory_format=layout), kernels.contiguous(memory_format=layout)
+        return _timed(lambda: conv2d(x, weight, padding=1), 10, device)
+
+    flops = 2 * number * side**2 * channels**2 * 9
+    return flops / min(seconds(torch.contiguous_format), seconds(torch.channels_last))
 
 
 def _timed(run: Callable[[], Tensor | None], times: int, device: torch.device) -> float:
