@@ -23,7 +23,10 @@ def structure(
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Print the learned graph with the probabilities of its edges; write it as structure.png, .dot and .json."""
+    """Print the learned graph with the probabilities of its edges; write it as structure.png, .dot and .json.
+
+    Names count from 1, as in papers: z1 is node 0 of structure.json and of latents.edges.
+    """
     from flowvae import runs
     from flowvae.report.graphs import dot, draw_graph
     from flowvae.report.style import DPI
