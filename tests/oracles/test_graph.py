@@ -143,6 +143,8 @@ def test_orders_and_candidates() -> None:
             graph(edges=edges)
     (option,) = (option for option in registry.options("latents", "graph") if option.name == "edges")
     assert option.type == "list | 'all' | 'chain' | 'none'"
+    with pytest.raises(InputError, match=r"nodes: .*1000; got 10000000"):
+        registry.build("latents", {"name": "graph", "nodes": 10**7}, 3)
     with pytest.raises(InputError, match="expected a flow to share"):
         graph(shared_flow=True)
     for roots in ({}, {"edges": [(0, 1)], "root": "gaussian"}):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ValidationError, WrapValidator
+from pydantic import Field, ValidationError, WrapValidator
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -18,6 +18,9 @@ from flowvae.latents.base import Draw, Latent, Latents, bind
 from flowvae.latents.gating import Gates, LearnedGates
 from flowvae.posteriors import Flowed
 from flowvae.registry import Count, Kind, NonNegative, Spec, register
+
+Nodes = Annotated[int, Field(ge=1, le=1000, strict=True)]
+"""Of a graph that may have half a million edges."""
 
 Edge = tuple[NonNegative, NonNegative]
 
@@ -66,7 +69,7 @@ class Graph(Latents):
         self,
         features: int,
         *,
-        nodes: Count = 5,
+        nodes: Nodes = 5,
         dim: Count = 16,
         edges: Edges = "all",
         order: Literal["given", "reversed"] = "given",
