@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+from benchmarks.contestants.ladders import flop as ladder_flop
 from benchmarks.settings import Settings
 
 
@@ -83,6 +84,13 @@ DECODING = (
     Entry("flowvae", "flowvae", "sequences_with_flowvae.decode"),
     SGEMM,
 )
+LADDERS = (
+    Entry("plain", "loop, eager, the same modules", "ladders.train_plain", peak="sconv"),
+    Entry("flowvae", "flowvae", "ladders.train", {"compile": "off"}, peak="sconv"),
+    Entry("flowvae-compiled", "flowvae, compiled", "ladders.train", {"compile": "on"}, peak="sconv"),
+    Entry("sconv", "convolutions, fp32", "peak.convolve", {"dtype": "float32"}, peak="sconv"),
+    SGEMM,
+)
 EVALUATION_YARDSTICKS = {"pythae": "÷ pythae", "pythae-large": "÷ pythae, at once", "plain": "÷ loop"}
 
 LIBRARIES = ("zuko", "nflows", "normflows", "pyro", "pythae")
@@ -156,6 +164,13 @@ def contests(settings: Settings) -> list[Contest]:
             s.evaluation_rounds, 0.0, 0.0, 2 * (s.recurrence + s.head), DECODING, {"prefix": "÷ prefix"},
         ),
     ]  # fmt: skip
+    found.append(
+        Contest(
+            "train-ladder", f"Training, ladder of 2 x {s.rungs} rungs with IAF, {s.maps} channels, batch "
+            f"{s.ladder_batch}", "data", {}, s.training_rounds, s.slice, s.settle, ladder_flop(s), LADDERS,
+            {"plain": "÷ loop"},
+        )
+    )  # fmt: skip
     return sorted(found, key=lambda contest: contest.name, reverse=True)
 
 

@@ -40,6 +40,12 @@ class Settings:
     decoded: int = 256
     """Sequences that are decoded at a time."""
 
+    maps: int = 32
+    """Channels of a ladder."""
+    rungs: int = 2
+    """Of each of its two resolutions."""
+    ladder_batch: int = 32
+
     square: int = 2048
     """Side of the matrices whose product is the measured peak."""
 
@@ -99,7 +105,7 @@ class Settings:
 QUICK = Settings(
     side=8, width=16, dim=4, steps=2, flow_width=16, batch=16, flow_dim=6, flow_batch=32, rows=1024, points=20,
     samples=10, memory_points=2, memory_samples=50, lines=256, length=5, vocabulary=7, embedding=4, recurrent=8,
-    decoded=16, square=64, training_rounds=2, evaluation_rounds=2, flow_rounds=2, settle=0.02, slice=0.05, threads=1,
-    compiled=False,
+    decoded=16, maps=4, rungs=1, ladder_batch=16, square=64, training_rounds=2, evaluation_rounds=2, flow_rounds=2,
+    settle=0.02, slice=0.05, threads=1, compiled=False,
 )  # fmt: skip
 """A smoke test: sizes that say nothing of speed, no compiler."""

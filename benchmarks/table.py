@@ -16,8 +16,8 @@ How it was measured. Every contestant is a process that stays alive, with {threa
 had their turn, the next round begins. Imports, compilation, and {settle:g} s before each slice of training are left \
 out; so are validation and saving. Medians, and ranges over the rounds; a ratio is taken within each round before its \
 median is. The peak is that of square matrix products of side {square} in the same round, in bf16 for what is computed \
-in bf16-mixed, else in fp32. Work counts dense matrix products alone, masked weights included; in evaluation, those of \
-decoder and flow.
+in bf16-mixed, else in fp32; of a ladder, that of 3 x 3 convolutions. Work counts dense matrix products and \
+convolutions alone, masked weights included; in evaluation, those of decoder and flow.
 
 What is compared. The same nets (ReLU, as pythae's flow has no other; the flow without the encoder's context, as \
 pythae's takes none), Adam, Bernoulli likelihood. flowvae and the loops binarise every batch; pythae does not, and is \
@@ -25,7 +25,8 @@ spared that work. Its `get_nll` runs without gradients, with its default batch s
 samples of a datum in a batch; it encodes a datum once a sample, as it comes. `fv.evaluate` runs compiled, as it does \
 by itself when there is much to evaluate, and yields more than log p(x): bound, KL terms, effective sample sizes. \
 Memory is what the process holds at the peak of an evaluation over what it holds after one of a single sample, which \
-loads the libraries.
+loads the libraries. The ladder of a loop is made of our own modules, without their start from data; of ours, one is \
+compiled, as it is not by default.
 
 Flows alone are the steps of each library with its own affine update, in alternating orders, with ReLU. Forward and \
 backward is the loss of a normalising flow, with gradients to points and parameters. The work of an inversion counts \
