@@ -99,11 +99,12 @@ def test_the_journal_tells_the_largest_gradient_before_it_is_clipped(data, build
     assert lines[1] == [max(lines[0][i : i + 10]) for i in range(0, len(lines[0]), 10)]
 
 
-@pytest.mark.parametrize(("warmup", "told"), [(4, ["beta ends at 0.5, still rising"]), (2, []), (0, [])])
-def test_a_warm_up_that_the_run_does_not_finish_is_told(data, build, warmup, told):
-    found = fit(build(), data, epochs=2, objective={"name": "elbo", "warmup": warmup}, quiet=True)
+@pytest.mark.parametrize(("warmup", "period", "told"), [(4, 0, True), (2, 0, False), (0, 0, False), (0.5, 1, False)])
+def test_a_warm_up_that_the_run_does_not_finish_is_told(data, build, warmup, period, told):
+    """Not one that it just finishes, nor the cycle that would begin when it ends."""
+    found = fit(build(), data, epochs=2, objective={"name": "elbo", "warmup": warmup, "period": period}, quiet=True)
     events = [line["message"] for line in found.history if line["kind"] == "event"]
-    assert [message.split(":")[0] for message in events] == told
+    assert [message.split(":")[0] for message in events] == ["beta still rises when the run ends"] * told
 
 
 def test_a_step_with_too_large_a_gradient_is_skipped(data, build):

@@ -155,9 +155,8 @@ class Loop:
         if checkpoint:
             go_on(checkpoint, self.stage, self.average, self.fabric.device)
             return
-        end, is_last = state.clock + self.stage.steps, state.phase + 1 == len(self.training.plan)
-        if is_last and (beta := self.stage.beta(end)) < self.stage.beta(end + 1):
-            self.log.event(f"beta ends at {beta:.3g}, still rising: train longer, or shorten objective.warmup")
+        if state.phase + 1 == len(self.training.plan) and self.stage.is_warming_at_end(state.clock):
+            self.log.event("beta still rises when the run ends: train longer, or shorten objective.warmup")
         self.save()
 
     def turn(self, phase: Phase) -> None:

@@ -59,6 +59,11 @@ class Stage:
         """The objective's weight of the rate at ``clock`` steps."""
         return self.objective.weight(clock, self.steps_per_epoch)
 
+    def is_warming_at_end(self, clock: int) -> bool:
+        """Whether beta still rises at the end of the phase that begins at ``clock`` steps."""
+        end = clock + self.steps
+        return self.beta(end - 1) < self.beta(end) < self.beta(end + 1)
+
     def drop_gradients(self) -> None:
         """Free them, so that the next backward pass writes instead of adds."""
         for parameter in self.parameters:
