@@ -26,7 +26,7 @@ samples of a datum in a batch; it encodes a datum once a sample, as it comes. `f
 by itself when there is much to evaluate, and yields more than log p(x): bound, KL terms, effective sample sizes. \
 Memory is what the process holds at the peak of an evaluation over what it holds after one of a single sample, which \
 loads the libraries. The ladder of a loop is made of our own modules, without their start from data; of ours, one is \
-compiled, as it is not by default.
+compiled, as a long run is by itself.
 
 Flows alone are the steps of each library with its own affine update, in alternating orders, with ReLU. Forward and \
 backward is the loss of a normalising flow, with gradients to points and parameters. The work of an inversion counts \

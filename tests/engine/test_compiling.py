@@ -1,10 +1,16 @@
 import shutil
+from functools import partial
 
 import pytest
 import torch
 
 from flowvae.engine import compiling, fit, loop
+from flowvae.engine.fit import run_config
+from flowvae.engine.launch import launch
 from flowvae.engine.options import training_options
+from flowvae.engine.stage import Stage
+from flowvae.engine.start import rehearse
+from flowvae.engine.work import Work
 from flowvae.errors import InputError
 from flowvae.model import build_model
 
@@ -39,10 +45,54 @@ def test_graphs_are_replayed_on_a_cuda_device_in_a_single_process():
 
 
 def test_auto_compiles_long_runs_of_large_nets_only():
-    small, large = torch.nn.Linear(10, 10), torch.nn.Linear(1000, 1000)
-    assert not compiling.worth_compiling(small, 5_000, 128)
-    assert not compiling.worth_compiling(large, 500, 128)
-    assert compiling.worth_compiling(large, 80_000, 128)
+    def work(width, data):
+        net = torch.nn.Linear(width, width)
+        with torch.no_grad(), Work() as work:
+            net(torch.zeros(data, width))
+        return work
+
+    def pays(work, steps, times):
+        return compiling.worth_training(torch.nn.Linear(1, 1), [work], [steps], times)
+
+    small, large = work(10, data=1), work(1000, data=1)
+    assert not pays(small, 1_000, 128)
+    assert not pays(large, 50, 128)
+    assert pays(large, 80_000, 128)
+    assert pays(large, 500, 128) > pays(large, 500, 1)
+
+
+@needs_compiler
+def test_auto_tells_that_it_compiles(data, build, monkeypatch):
+    monkeypatch.setattr(compiling, "COST", 0.0)
+    history = fit(build(), data, epochs=1, quiet=True).history
+    assert history[0]["message"].startswith("compiling the step")
+
+
+def test_work_is_calls_and_floating_point_operations_forward():
+    """A convolution at every place of a map, which a count of its weights would miss; a product once a datum."""
+    conv = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(4 * 64, 10))
+    with torch.no_grad(), Work() as one:
+        conv(torch.zeros(1, 1, 8, 8))
+    with torch.no_grad(), Work() as three:
+        conv(torch.zeros(3, 1, 8, 8))
+    assert one.flops == 2 * (64 * 4 * 9 + 4 * 64 * 10)
+    assert three.flops == 3 * one.flops
+    assert three.calls == one.calls > 2
+    assert one.seconds(3) == three.seconds()
+
+
+def test_a_run_of_phases_counts_the_work_of_each(data, build):
+    """A frozen part still computes: both phases ask for the same work, but only the longer run pays."""
+    model, plan = build(), training_options(phases=[{"epochs": 1}, {"epochs": 1, "freeze": ["encoder"]}]).plan
+    config = run_config(model, data, "elbo", "adam", "constant", training_options(), None)
+    names = {name for name, _ in model.named_parameters()}
+    stage_of = partial(Stage, model, config=config, trainable=names, steps_per_epoch=1)
+    found = rehearse(model, data.train, plan, stage_of, launch(training_options()))
+    assert [work.calls for work in found] == [found[0].calls] * 2
+    assert found[0].flops > 0
+    steps = 1 + 2 * compiling.COST / compiling.GAIN / (1 + compiling.BACKWARD) * found[0].calls / found[0].seconds()
+    assert compiling.worth_training(model, found, [int(steps), int(steps) + 1], 1)
+    assert not compiling.worth_training(model, found, [int(steps) + 1, 1], 1)
 
 
 def test_without_a_compiler_auto_trains_and_on_refuses(data, build, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flowvae.data import Split
+from flowvae.engine import compiling
 from flowvae.engine.compiling import can_compile
 from flowvae.errors import InputError
 from flowvae.evaluation import encode, evaluate, memory, passing, score, terms
@@ -113,14 +114,14 @@ def test_compilation_is_by_sizes_alone(build, split, monkeypatch):
     score(build(), split, samples=50)
     score(build(), split, samples=50, compile="off")
     assert not asked
-    monkeypatch.setattr(terms, "COST", 1e-9)
+    monkeypatch.setattr(compiling, "COST", 1e-9)
     score(build(), split, samples=50)
     assert asked
 
 
 def test_without_a_compiler_auto_is_eager_and_on_is_refused(build, split, monkeypatch):
     asked = spied(monkeypatch, can=False)
-    monkeypatch.setattr(terms, "COST", 1e-9)
+    monkeypatch.setattr(compiling, "COST", 1e-9)
     score(build(), split, samples=50)
     assert not asked
     with pytest.raises(InputError, match="expected a compiler for compile = 'on'; found none"):

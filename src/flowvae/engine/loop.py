@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.checkpoints import Checkpoints, Parts, go_back, go_on
-from flowvae.engine.compiling import NO_COMPILER, can_compile, compile_options, require_compiler, wanted
+from flowvae.engine.compiling import NO_COMPILER, can_compile, compile_options, require_compiler, worth_training
 from flowvae.engine.ema import Average, averaged
 from flowvae.engine.folder import Folder, Resume, fingerprint
 from flowvae.engine.freezing import reset, settle
@@ -27,7 +26,7 @@ from flowvae.engine.optim import gradient_norm
 from flowvae.engine.options import Phase, Training
 from flowvae.engine.progress import Bar
 from flowvae.engine.stage import Stage
-from flowvae.engine.start import rehearse, start_from_data
+from flowvae.engine.start import TRIED, rehearse, start_from_data
 from flowvae.engine.state import State
 from flowvae.engine.validation import validate
 from flowvae.engine.weights import copied, load_weights, save_weights
@@ -79,7 +78,10 @@ class Loop:
             self.state, self.parts = go_back(folder, self.checkpoints.fingerprint, model)
         else:
             require_compiler(training, fabric.device)
-            rehearse(model, self.train, training.plan, self.stage_of, fabric)
+            work = rehearse(model, self.train, training.plan, self.stage_of, fabric)
+            steps = [phase.epochs * self.steps for phase in training.plan]
+            pays = worth_training(model, work, steps, self.batch / TRIED)
+            self.state.compiled = training.compile == "on" or (training.compile == "auto" and pays)
             start_from_data(model, self.train, self.order(0)[: self.batch])
             if self.folder:
                 self.folder.make(config, data)
@@ -129,18 +131,18 @@ class Loop:
         return torch.from_numpy(order).to(self.fabric.device)
 
     def begin(self) -> None:
-        """Decide on compilation, and say what is worth saying."""
+        """Say what is worth saying."""
         state, training = self.state, self.training
         if self.parts:
             self.log.event(f"resumed at step {state.step}, epoch {state.epoch + 1}")
             return
         if self.batch < training.batch_size:
             self.log.event(f"the batch is the whole training split: {self.batch} data, not {training.batch_size}")
-        data_per_step = self.batch * registry.build("objective", self.config["objective"]).samples
-        state.compiled = wanted(training, self.model, self.steps * training.total_epochs, data_per_step)
         if state.compiled and not can_compile(self.fabric.device):
             state.compiled = False
-            self.log.event(f"training without compilation, a quarter slower: {NO_COMPILER}")
+            self.log.event(f"training without compilation, a fifth slower: {NO_COMPILER}")
+        if state.compiled:
+            self.log.event("compiling the step: some 20 to 90 s pass before the first one")
 
     def enter(self, phase: Phase) -> None:
         """Set the phase up: after the one before, or as its checkpoint says."""

@@ -49,7 +49,7 @@ class Training(BaseModel):
     """Data in a step, over all processes. The last, incomplete batch of an epoch is left out."""
     precision: Literal["fp32", "bf16-mixed"] = "fp32"
     compile: Literal["auto", "on", "off"] = "auto"
-    """``auto`` compiles the step when the run is long enough to win the compilation back (`worth_compiling`)."""
+    """``auto`` compiles the step when the run is long enough to win the compilation back (`worth_training`)."""
     cuda_graphs: bool = True
     """On a CUDA device, in a single process, the compiled step is replayed as graphs (`compile_options`)."""
     channels_last: Literal["auto", "on", "off"] = "auto"

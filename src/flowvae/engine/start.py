@@ -12,31 +12,39 @@ from flowvae.engine.generators import aside
 from flowvae.engine.options import Phase
 from flowvae.engine.stage import Stage
 from flowvae.engine.weights import copied
+from flowvae.engine.work import Work
 from flowvae.model import VAE
 from flowvae.nn import starting, unstarted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+TRIED = 2
+"""Data that go through every phase's step."""
+
 
 @torch.no_grad()
 def rehearse(
     model: VAE, train: Split, plan: Sequence[Phase], stage_of: Callable[[Phase], Stage], fabric: "Fabric"
-) -> None:
-    """Two data through every phase's step, and all as before.
+) -> list[Work]:
+    """`TRIED` data through every phase's step, and all as before; what that pass computes in each.
 
     What cannot work (an objective without a closed form, a phase that trains nothing) raises its `InputError` here,
     before anything is written or compiled.
     """
-    before = copied(model.state_dict())
+    before, found = copied(model.state_dict()), []
     model.eval()
     with aside(fabric.device), fabric.autocast():
-        x = train.take(2).batch(torch.arange(min(2, len(train)), device=fabric.device))
+        x = train.take(TRIED).batch(torch.arange(min(TRIED, len(train)), device=fabric.device))
         for phase in plan:
             settle(model, phase.freeze)
-            stage_of(phase).plain(x, torch.ones((), device=fabric.device))
+            stage = stage_of(phase)
+            with Work() as work:
+                stage.plain(x, torch.ones((), device=fabric.device))
+            found.append(work)
     model.load_state_dict(before)
     model.train()
+    return found
 
 
 def start_from_data(model: VAE, train: Split, rows: Tensor) -> None:

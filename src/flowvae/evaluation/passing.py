@@ -18,7 +18,7 @@ from flowvae.evaluation.latent import Code, Codes
 from flowvae.evaluation.memory import Cost, Footprint, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.streaming import LogWeights
-from flowvae.evaluation.terms import ChunkTerms, worth_compiling
+from flowvae.evaluation.terms import ChunkTerms
 from flowvae.model import VAE, require_draws
 
 Compile = Literal["auto", "on", "off"]
@@ -103,7 +103,9 @@ class _Pass:
         self.plan = plan(
             len(data), self.samples // graphs, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu"
         )
-        if _compiles(compile, model, len(data) * self.samples, self.device):
+        pairs = len(data) * self.samples
+        pays = self.terms.worth_compiling(pairs, max(1, pairs // (self.plan.draws * self.plan.data)))
+        if _compiles(compile, pays, self.device):
             self.terms.compile(self.plan.draws, self.plan.data)
 
     def run(self) -> Found:
@@ -168,9 +170,9 @@ def _joined(parts: Sequence[Tensor]) -> np.ndarray:
     return torch.cat(tuple(parts), -1).numpy(force=True)
 
 
-def _compiles(compile: Compile, model: VAE, pairs: int, device: torch.device) -> bool:
+def _compiles(compile: Compile, pays: bool, device: torch.device) -> bool:
     """Whether to compile: ``on`` insists."""
-    if compile == "off" or (compile == "auto" and not worth_compiling(model, pairs)):
+    if compile == "off" or (compile == "auto" and not pays):
         return False
     if not can_compile(device):
         if compile == "on":

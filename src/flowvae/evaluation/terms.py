@@ -7,18 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from flowvae.engine.compiling import traceable
+from flowvae.engine.compiling import worth_compiling
+from flowvae.engine.work import Work
 from flowvae.evaluation.latent import Moments, moments
 from flowvae.evaluation.memory import Footprint
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior
 from flowvae.model import VAE
-
-# Measured on two cores: a pair costs two floating-point operations a weight at some 130 GFLOP/s; compiled, an eighth
-# less; compiling takes some 15 s.
-FLOPS = 1.3e11
-GAIN = 0.12
-COST = 15.0
 
 TRIAL = 64
 """Draws on which the memory of a chunk is tried."""
@@ -46,12 +41,6 @@ def _compiled(structure: str, shape: tuple[int, int]) -> Any:
     return torch.compile(own, dynamic=False)
 
 
-def worth_compiling(model: VAE, pairs: int) -> bool:
-    """Whether compiled terms win their compilation back over ``pairs`` pairs (draw, datum), by sizes alone."""
-    weights = sum(p.numel() for part in (model.latents, model.likelihood) for p in part.parameters())
-    return traceable(model) and 2 * weights * pairs / FLOPS * GAIN > COST
-
-
 class ChunkTerms:
     """The terms of a model for chunks of data and draws, with the noise that belongs to them."""
 
@@ -65,7 +54,12 @@ class ChunkTerms:
             self.events[group] = tuple(shape[2:])
             return h.new_zeros(shape)
 
-        model.trace(x, h, 1, FromPosterior(record))
+        with Work() as self.work:
+            model.trace(x, h, 1, FromPosterior(record))
+
+    def worth_compiling(self, pairs: int, chunks: int) -> bool:
+        """Whether compiled terms win their compilation back over ``pairs`` pairs (draw, datum) in ``chunks`` chunks."""
+        return worth_compiling(self.model, chunks * self.work.seconds(pairs / chunks), self.work.calls)
 
     def compile(self, draws: int, data: int) -> None:
         """Run chunks of this shape compiled; others are remainders, and not worth it."""
