@@ -45,6 +45,7 @@ docs: $(VENV)/.stamp-docs
 pages: $(VENV)/.stamp-run
 	@$(BIN)/python -c "from pathlib import Path; from flowvae.report.pages import refresh; print(*refresh(Path()), sep='\n')"
 	$(BIN)/python -m benchmarks table --into docs/speed.md
+	$(BIN)/python -m benchmarks.densities --into docs/studies.md
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m benchmarks

@@ -45,7 +45,7 @@ def show(args: argparse.Namespace) -> None:
 
 def measure(settings: Settings, only: list[str], command: str, out: Path | None) -> Iterator[dict[str, Any]]:
     """Run the contests, all or those named in ``only``, one after the other; each has a file of its own in ``out``."""
-    made = {"settings": asdict(settings), "provenance": provenance(command, settings)}
+    made = {"settings": asdict(settings), "provenance": provenance(command, settings.threads)}
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name) / "pictures.npz"
         pictures.write(data, settings)

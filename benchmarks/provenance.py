@@ -8,13 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.settings import Settings
 from flowvae.engine.environment import processor
 
 PACKAGES = ("flowvae", "pythae", "zuko", "nflows", "normflows", "pyro-ppl", "torch", "numpy")
 
 
-def provenance(command: str, settings: Settings) -> dict[str, Any]:
+def provenance(command: str, threads: int) -> dict[str, Any]:
     """The record that goes with a result; ``load`` is the machine's load average before it began."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -28,7 +27,7 @@ def provenance(command: str, settings: Settings) -> dict[str, Any]:
             "system": platform.platform(),
             "load": round(os.getloadavg()[0], 2),
         },
-        "threads": settings.threads,
+        "threads": threads,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
 

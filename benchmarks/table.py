@@ -113,16 +113,20 @@ def name_of(result: dict[str, Any]) -> str:
 
 
 def origins(results: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What was measured together, by which command, when and where, each in one sentence."""
+    """What was measured together, and its origin."""
     for made in {json.dumps(result["provenance"]): result["provenance"] for result in results}.values():
-        names = [name_of(result) for result in results if result["provenance"] == made]
-        commit = (made["commit"] or "unknown")[:10] + (" with changes" if made["changed_files"] else "")
-        machine, versions = made["machine"], [f"{name} {found}" for name, found in made["versions"].items() if found]
-        yield (
-            f"{', '.join(names)}: `{made['command']}` at commit {commit} on {made['date'][:10]}; "
-            f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, "
-            f"load {machine['load']:g} before; {', '.join(versions)}.\n"
-        )
+        yield origin(", ".join(name_of(result) for result in results if result["provenance"] == made), made)
+
+
+def origin(what: str, made: dict[str, Any]) -> str:
+    """By which command ``what`` was measured, when and where, in one sentence."""
+    commit = (made["commit"] or "unknown")[:10] + (" with changes" if made["changed_files"] else "")
+    machine, versions = made["machine"], [f"{name} {found}" for name, found in made["versions"].items() if found]
+    return (
+        f"{what}: `{made['command']}` at commit {commit} on {made['date'][:10]}; "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, "
+        f"load {machine['load']:g} before; {', '.join(versions)}.\n"
+    )
 
 
 def fill(page: Path, text: str) -> None:
