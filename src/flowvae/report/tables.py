@@ -155,20 +155,35 @@ def _compared(rows: Sequence[StudyRow], names: Sequence[str], pairs: Iterable[Se
 def _crossed_table(results: Mapping[str, Any]) -> Table:
     *down, across = results["axes"]
     found = {row.name: row for row in study_rows(results)}
-    name = metrics_of(results)[0]
-    shown = metric(name)
+    fixed = _constants(results, found.values())
+    names = [name for name in metrics_of(results) if name not in fixed]
+    shown = [metric(name) for name in names]
     cells = []
     for choices in product(*down):
-        line = [", ".join(label for _, label in choices)]
+        line = [", ".join(label for _, label in choices), "\n".join(m.title for m in shown) if len(shown) > 1 else ""]
         for last, _ in across:
-            value = found["-".join([*(choice for choice, _ in choices), last])].estimates[name]
-            line.append(with_error(value.mean, value.error, shown.decimals) if value else NONE)
+            row = found["-".join([*(choice for choice, _ in choices), last])]
+            figures = [(row.estimates[name], metric(name).decimals) for name in names]
+            line.append("\n".join(with_error(e.mean, e.error, places) if e else NONE for e, places in figures))
         cells.append(tuple(line))
     seeds = max(len(row.seeds) for row in found.values())
-    over = "Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."
-    caption = " ".join([f"{shown.title}{', in nats' if shown.nats else ''}. {over}", *_left_out(results)])
-    columns = (Column("", numeric=False), *(Column(label) for _, label in across))
-    return Table(columns, tuple(cells), caption, str(results.get("title", "")))
+    said = [f"{m.title}{', in nats' if m.nats else ''}." for m in shown]
+    if len(shown) > 1:
+        said = ["Nats per held-out datum where not said otherwise; lower is better."]
+    said += ["Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."]
+    said += [f"{metric(name).title}: {number(v, metric(name).decimals)} everywhere." for name, v in fixed.items()]
+    samples = {row.samples for row in found.values() if row.seeds and "log_likelihood" in names}
+    said += [f"log p(x) by importance sampling with K = {' / '.join(sorted(samples))} samples."] if samples else []
+    columns = (Column("", numeric=False), Column("", numeric=False), *(Column(label) for _, label in across))
+    caption = " ".join([*said, *_left_out(results)])
+    return Table(columns, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
+
+
+def _constants(results: Mapping[str, Any], rows: Iterable[StudyRow]) -> dict[str, float]:
+    """The metrics after the first that are the same in every run, such as those of the data alone."""
+    rows = list(rows)
+    values = {name: {value for row in rows for value in row.values[name].values()} for name in metrics_of(results)[1:]}
+    return {name: found.pop() for name, found in values.items() if len(found) == 1}
 
 
 def _left_out(results: Mapping[str, Any]) -> list[str]:
