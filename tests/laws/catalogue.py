@@ -36,6 +36,9 @@ SMALL = {
 }
 """Sizes in the laws, which hold at any size."""
 
+VARIETIES = ("form", "mixing", "update")
+"""Options that make another component of one of the same name."""
+
 FEATURES = 5
 DIMS = (1, 2, 16)
 EVENTS = ((3,), (1, 2, 2))
@@ -320,15 +323,20 @@ SHAPES: dict[str, list[tuple[Any, ...]]] = {
 def cases(kind: str) -> list[Case]:
     """Every component of ``kind`` in every shape of SHAPES that it accepts (`InputError` says that it does not).
 
-    At its defaults it is wired to all of them; with a slot or an option changed, to every third from the last.
+    In every variety it is wired to all of them; with a slot or another option changed, to every third from the last.
     """
     found: list[Case] = []
-    seen: set[str] = set()
+    seen: set[tuple[Any, ...]] = set()
     for spec in specs(kind):
         accepted = [case for shapes in SHAPES[kind] if _accepts(case := Case(kind, spec, shapes))]
-        found += accepted[::-3] if spec["name"] in seen else accepted
-        seen.add(spec["name"])
+        found += accepted[::-3] if variety(spec) in seen else accepted
+        seen.add(variety(spec))
     return found
+
+
+def variety(spec: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a component from others of its kind: its name, and the options that make it another."""
+    return (spec["name"], *(spec.get(option) for option in VARIETIES))
 
 
 def _dim(case: Case) -> int | None:

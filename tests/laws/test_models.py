@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from flowvae import VAE, build_model, registry
 from flowvae.engine.step import Step
 from flowvae.latents import FromPosterior
-from tests.laws.catalogue import generic, models, part
+from tests.laws.catalogue import VARIETIES, generic, models, part, specs, variety
 
 EVENT = (4,)
 MODELS = models()
@@ -105,20 +105,33 @@ def _compiled() -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("tables", _compiled(), ids=lambda tables: _label(tables["latents"]))
+def _varieties() -> list[dict[str, Any]]:
+    """The plain model with each other variety of each flow as its posterior's."""
+    found, seen = [], {(name, *[None] * len(VARIETIES)) for name in registry.names("flow")}
+    for spec in specs("flow"):
+        if variety(spec) not in seen:
+            seen.add(variety(spec))
+            found.append({"latents": {"dim": 2, "posterior": {"name": "gaussian", "flow": spec}}})
+    return found
+
+
+@pytest.mark.parametrize("tables", [*_compiled(), *_varieties()], ids=lambda tables: _label(tables["latents"]))
 def test_a_training_step_traces_without_a_break(tables: dict[str, Any]) -> None:
-    """Loss and gradients of the compiled step are those of the plain one."""
+    """Loss, measures, gradients and buffers of the compiled step are those of the plain one.
+
+    In single precision, as it is trained: of buffers without dimensions the compiler loses float64's changes in place.
+    """
     torch.distributions.Distribution.set_default_validate_args(False)  # as the commands do: checks look at values
     torch.compiler.reset()
-    model, x = model_and_data(tables)
+    model, x = (part.float() for part in model_and_data(tables))
     step = Step(model.train(), registry.build("objective", "elbo"))
-    state = deepcopy(model.state_dict())
-    results = []
+    state, results = deepcopy(model.state_dict()), []
     for run in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
         torch.manual_seed(3)
         model.zero_grad()
         model.load_state_dict(state)
-        loss, _ = run(x, torch.tensor(0.5))
+        loss, measured = run(x, torch.tensor(0.5))
         loss.backward()
-        results.append([loss, *(parameter.grad.clone() for parameter in model.parameters()), *model.buffers()])
-    assert_close(results[1], results[0], rtol=1e-9, atol=1e-9)
+        gradients, buffers = [p.grad for p in model.parameters()], model.buffers()
+        results.append([t.detach().clone() for t in (loss, measured, *gradients, *buffers)])
+    assert_close(results[1], results[0], rtol=1e-3, atol=1e-4)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from nflows.transforms.lu import LULinear
 from nflows.transforms.orthogonal import HouseholderSequence
+from normflows.flows import ActNorm as NormflowsActNorm
 from normflows.flows import MaskedAffineFlow, Radial
 from torch import Tensor, nn
 from torch.distributions import Normal
@@ -77,6 +78,19 @@ def test_lu_is_nflows() -> None:
     x = points(7)
     assert_close(flow().call_and_ladj(x), theirs(x), rtol=1e-10, atol=1e-10)
     assert_close(flow().inverse_and_ladj(x), theirs.inverse(x), rtol=1e-8, atol=1e-8)
+
+
+def test_actnorm_is_normflows() -> None:
+    """Started from the same batch (theirs by the unbiased deviation), and with the same weights."""
+    ours, theirs, x = build("actnorm"), NormflowsActNorm((DIM,)).double(), 3 + 2 * points(50)
+    ours.moments.start_from(x)
+    assert_close(ours()(x) * (49 / 50) ** 0.5, theirs(x)[0], rtol=1e-5, atol=1e-5)
+    m, s = ours.moments(x)
+    theirs.t.data, theirs.s.data = m[None].detach(), s[None].detach()
+    y, ladj = ours().call_and_ladj(x)
+    assert_close(y, theirs(x)[0], rtol=1e-12, atol=1e-12)
+    assert_close(ladj, theirs(x)[1].expand(50), rtol=1e-12, atol=1e-12)
+    assert_close(ours().inv(y), theirs.inverse(y)[0], rtol=1e-10, atol=1e-10)
 
 
 def test_lu_starts_as_a_rotation_or_as_the_identity() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from nflows.transforms.autoregressive import MaskedAffineAutoregressiveTransform
+from normflows.flows import Planar
 from torch import Tensor, nn
 from torch.distributions import AffineTransform, ComposeTransform, IndependentTransform
 from torch.nn.functional import elu, softplus
@@ -150,6 +151,16 @@ def test_planar_is_that_of_rezende_and_mohamed(scale: float) -> None:
         moved = torch.log(1 + (torch.e - 1) * dot.exp()) - 1
         expected = rezende_mohamed(x, u + (moved - dot) * w / (w @ w), w, b)
         assert_close(PlanarTransform(u, w, b).call_and_ladj(x), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_planar_is_normflows(scale: float) -> None:
+    """Its u is moved by another m(a), log(1 + e^a) - 1: what it is given is what that one moves to ours."""
+    ours = PlanarTransform(*(scale * t.double() for t in (torch.randn(DIM), torch.randn(DIM), torch.randn(()))))
+    w, dot = ours.w, ours.dot
+    given = ours.u + (torch.log(torch.expm1(dot + 1)) - dot) * w / (w @ w)
+    theirs, x = Planar((DIM,), u=given[None], w=w[None], b=ours.b.reshape(1)), torch.randn(7, DIM).double()
+    assert_close(ours.call_and_ladj(x), theirs(x), rtol=1e-8, atol=1e-8)
 
 
 def test_planar_flow_is_its_steps_in_order() -> None:

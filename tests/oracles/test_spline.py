@@ -5,13 +5,15 @@ import math
 import pytest
 import torch
 from nflows.transforms.splines.rational_quadratic import rational_quadratic_spline
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import ComposeTransform, IndependentTransform
 from torch.testing import assert_close
-from zuko.transforms import MonotonicRQSTransform
+from zuko.transforms import AutoregressiveTransform, CouplingTransform, MonotonicRQSTransform
 
 from flowvae import InputError, registry
 from flowvae.transforms import Spline
 from flowvae.transforms.spline import LEAST
+from tests.laws.catalogue import generic
 
 SPLINE = Spline(bins=5, bound=3.0)
 
@@ -30,15 +32,21 @@ def knots(params: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
     return *shares, torch.cat([ends, slopes, ends], -1)
 
 
-def test_it_is_zukos() -> None:
-    """Forward, inverse and log-derivative, given the same knots, inside and beyond."""
-    params, x = parameters(200, 4), 2.5 * torch.randn(200, 4).double()
+def zukos(params: tuple[Tensor, ...]) -> MonotonicRQSTransform:
+    """zuko's spline with our knots."""
     widths, heights, slopes = knots(params)
     theirs = MonotonicRQSTransform(widths, heights, slopes[..., 1:-1].log(), bound=3.0)
     theirs.horizontal, theirs.vertical = (
         torch.cat([torch.full_like(t[..., :1], -3.0), 6 * t.cumsum(-1) - 3], -1) for t in (widths, heights)
     )
     theirs.derivatives = slopes
+    return theirs
+
+
+def test_it_is_zukos() -> None:
+    """Forward, inverse and log-derivative, given the same knots, inside and beyond."""
+    params, x = parameters(200, 4), 2.5 * torch.randn(200, 4).double()
+    theirs = zukos(params)
     y, ladj = SPLINE.forward(x, *params)
     expected, expected_ladj = theirs.call_and_ladj(x)
     assert_close((y, ladj), (expected, expected_ladj), rtol=1e-10, atol=1e-10)
@@ -58,6 +66,39 @@ def test_it_is_nflows(inverse: bool) -> None:
         assert_close(SPLINE.inverse(x, *params), expected, rtol=1e-9, atol=1e-9)
     else:
         assert_close(SPLINE.forward(x, *params), (expected, ladj), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("context", [0, 2])
+@pytest.mark.parametrize("form", ["autoregressive", "coupling"])
+def test_the_flow_is_zukos_transforms_one_after_the_other(form: str, context: int) -> None:
+    """Three steps with the same nets, composed by zuko: points, inverses and log-determinants."""
+    spec = {"name": "spline", "form": form, "steps": 3, "bins": 5, "bound": 3.0, "width": 12}
+    flow = generic(registry.build("flow", spec, (4,), context))
+    h = torch.randn(context).double() if context else None
+
+    def autoregressive(net: nn.Module) -> AutoregressiveTransform:
+        def given(x: Tensor) -> IndependentTransform:
+            return IndependentTransform(zukos(net(x, None if h is None else h.expand(len(x), -1))), 1)
+
+        return AutoregressiveTransform(given, 4)
+
+    def coupling(net: nn.Module, kept: Tensor) -> CouplingTransform:
+        def given(known: Tensor) -> IndependentTransform:
+            x = torch.zeros(len(known), 4).double().index_copy(1, kept.nonzero()[:, 0], known)
+            params = net.under(h)(x).chunk(SPLINE.size, -1)
+            return IndependentTransform(zukos(tuple(p[:, ~kept] for p in params)), 1)
+
+        return CouplingTransform(given, kept)
+
+    steps = [
+        autoregressive(net) if form == "autoregressive" else coupling(net, (torch.arange(4) + t) % 2 == 0)
+        for t, net in enumerate(flow.nets)
+    ]
+    ours, theirs, x = flow(h), ComposeTransform(steps), 2 * torch.randn(50, 4).double()
+    y, ladj = ours.call_and_ladj(x)
+    assert_close(y, theirs(x), rtol=1e-9, atol=1e-9)
+    assert_close(ladj, theirs.log_abs_det_jacobian(x, y), rtol=1e-7, atol=1e-7)
+    assert_close(ours.inv(y), theirs.inv(y), rtol=1e-6, atol=1e-6)
 
 
 def adversarial(n: int) -> tuple[Tensor, tuple[Tensor, ...]]:
