@@ -13,6 +13,7 @@ from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating
 from flowvae.evaluation.generate import Show, encode
 from flowvae.evaluation.regression import Surrogate
+from flowvae.latents import FromPrior, Held
 from flowvae.model import VAE
 
 STARTS, STEPS, RATE = 64, 100, 0.05  # of a search; the rate is relative to the spread of the latents
@@ -21,11 +22,18 @@ STARTS, STEPS, RATE = 64, 100, 0.05  # of a search; the rate is relative to the 
 def interpolate(model: VAE, ends: Split, count: int, *, seed: int = 0, show: Show) -> Tensor:
     """What is shown of p(x | z) at ``count`` points z on the line between two data's posterior means: (count, *event).
 
-    Raises `InputError` as `codes` does.
+    Of several groups of latents each goes its own straight way. Raises `InputError` as `encode` does.
     """
-    first, last = codes(model, ends, seed=seed)
-    along = torch.linspace(0, 1, count)[:, None]
-    return decode(model, (1 - along) * first + along * last, seed=seed, show=show)
+    means = [mean for name, mean in encode(model, ends, seed=seed).items() if name.startswith("mean")]
+    along, like = torch.linspace(0, 1, count), next(model.parameters())
+    points = {n: _between(torch.from_numpy(mean), along).to(like) for n, mean in enumerate(means)}
+    with evaluating(model, seed):
+        c, _ = model.latents.walk(Held(points, FromPrior()), None, along.shape)
+        return show(model.likelihood(c)).float().cpu()
+
+
+def _between(ends: Tensor, along: Tensor) -> Tensor:
+    return torch.lerp(ends[0], ends[1], along.reshape(-1, *[1] * (ends.ndim - 1)))
 
 
 def codes(model: VAE, split: Split, *, seed: int = 0) -> Tensor:
