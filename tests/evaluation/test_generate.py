@@ -4,8 +4,8 @@ import torch
 
 from flowvae.data import Split
 from flowvae.errors import InputError
-from flowvae.evaluation import encode, reconstruct, sample
-from flowvae.evaluation.generate import CHUNK
+from flowvae.evaluation import encode, generate, reconstruct, sample
+from flowvae.evaluation.generate import CHUNK, walks
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior
 
@@ -59,6 +59,25 @@ def test_a_datum_is_coded_and_reconstructed_alike_among_others_and_alone(build, 
     for made in (encode, reconstruct):
         for name, whole in made(model, data, samples=40).items():
             np.testing.assert_allclose(whole[:2], made(model, data.take(2), samples=40)[name], atol=1e-6)
+
+
+def test_codes_are_made_in_parts_that_fit_into_memory_and_are_the_same(build, split, monkeypatch):
+    whole, sizes = encode(build(), split, samples=8, seed=3), []
+
+    def spy(*args):
+        for found in walks(*args):
+            sizes.append(len(found[0]))
+            yield found
+
+    monkeypatch.setattr(generate, "walks", spy)
+    monkeypatch.setattr(generate, "MEMORY", 20_000)
+    parts = encode(build(), split, samples=8, seed=3)
+    first, *others = sizes
+    assert first == 1
+    assert sum(others) == len(split)
+    assert 1 <= max(others) < len(split)
+    for name, array in whole.items():
+        np.testing.assert_allclose(parts[name], array, rtol=1e-5, atol=1e-6)
 
 
 def test_codes_of_several_groups_carry_their_number(build, split, monkeypatch):

@@ -12,6 +12,7 @@ from flowvae.distributions.base import average, typical
 from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
+from flowvae.evaluation.memory import Footprint
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.latents import FromPosterior, Latent
 from flowvae.model import VAE, require_draws
@@ -21,6 +22,9 @@ CHUNK = 128
 
 CODES = 1024
 """Pairs whose latents are drawn at a time where nothing is decoded: the encoder then sees more than a datum or two."""
+
+MEMORY = 2**28
+"""Bytes that such draws may take, before fewer are made at a time."""
 
 
 Show = Callable[[Distribution], Tensor]
@@ -78,7 +82,10 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
         raise InputError("expected latents to encode; the model has none: choose a model with latents")
     chunks = []
     with evaluating(model, seed):
-        for rows, _, _, latents in walks(model, split, samples, seed, CODES):
+        with Footprint() as footprint:
+            next(walks(model, split.take(1), 1, seed))
+        pairs = min(CODES, MEMORY // footprint.peak)
+        for rows, _, _, latents in walks(model, split, samples, seed, pairs):
             arrays: dict[str, np.ndarray] = {}
             for n, latent in enumerate(latents):
                 found = moments(latent)
