@@ -145,6 +145,24 @@ def test_a_million_inputs_stay_finite_with_their_gradients_and_come_back(inverse
     assert torch.equal(out[t.abs() >= 3], t[t.abs() >= 3])
 
 
+@pytest.mark.parametrize("context", [0, 2])
+@pytest.mark.parametrize("form", ["autoregressive", "coupling"])
+def test_the_flow_stays_finite_with_its_gradients_at_points_of_any_size(form: str, context: int) -> None:
+    """In single precision, both ways; what lies beyond the bound stays where it is."""
+    flow = generic(registry.build("flow", {"name": "spline", "form": form, "steps": 3}, (4,), context)).float()
+    sizes = torch.tensor([1.0, 5.0, 1e4, 1e19, 1e30, 1e37, 3.4e38])
+    x = torch.randn(100_000, 4) * sizes[torch.randint(7, (100_000, 4))]
+    x = x.clamp(-3.4e38, 3.4e38).requires_grad_()
+    h = torch.randn(context) if context else None
+    for inverse in (False, True):
+        y, ladj = flow(h).inverse_and_ladj(x) if inverse else flow(h).call_and_ladj(x)
+        flow.zero_grad()
+        (y.clamp(-9, 9).sum() + ladj.sum()).backward()
+        for t in (y, ladj, x.grad, *(p.grad for p in flow.parameters())):
+            assert torch.isfinite(t).all()
+        assert torch.equal(y[x.abs() > 5], x[x.abs() > 5])
+
+
 def test_it_increases_across_knots_in_single_precision() -> None:
     x = torch.linspace(-3.1, 3.1, 100_000)[:, None]
     y = SPLINE.forward(x, *(p.float() for p in parameters(8, size=5.0)))[0]

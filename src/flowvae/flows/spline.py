@@ -12,6 +12,9 @@ from flowvae.nn import MADE, Activation, Autoregression, Conditioned
 from flowvae.registry import Count, Positive, register
 from flowvae.transforms import Autoregressive, Composed, Coupling, Spline, Transform
 
+REACH = 1e6
+"""How far the nets see: points of any size leave their outputs, and gradients, finite in single precision."""
+
 
 @register("flow", "spline")
 class NeuralSpline(Flow):
@@ -22,7 +25,8 @@ class NeuralSpline(Flow):
     - ``coupling``: every other coordinate stays, and decides how the rest are bent; the two halves take turns. One pass
       in either direction.
 
-    Splines act on [-``bound``, ``bound``] and leave points beyond as they are. The flow starts as the identity.
+    Splines act on [-``bound``, ``bound``] and leave points beyond as they are; nets see what is beyond 1e6 as if it were
+    there. The flow starts as the identity.
 
     Shapes: h ``(*, context)``, points ``(*, D)``. Raises `InputError` for couplings of fewer than two coordinates.
 
@@ -84,8 +88,8 @@ class NeuralSpline(Flow):
 
     def _step(self, t: int, net: nn.Module, h: Tensor | None) -> Transform:
         if isinstance(net, MADE):
-            return Autoregressive(Autoregression(net, h), self.spline)
+            return Autoregressive(Autoregression(net, h, REACH), self.spline)
         assert isinstance(net, Conditioned)
         parameters = net.under(h)
         kept = self.even if t % 2 == 0 else ~self.even
-        return Coupling(lambda x: parameters(x).chunk(self.spline.size, -1), self.spline, kept)
+        return Coupling(lambda x: parameters(x.clamp(-REACH, REACH)).chunk(self.spline.size, -1), self.spline, kept)

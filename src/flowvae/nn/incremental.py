@@ -16,14 +16,21 @@ BLOCK = 8
 
 
 class Autoregression:
-    """A `MADE` with its context h bound: x ``(*, D)`` to (m, s), each ``(*, D)``, in float32 at least."""
+    """A `MADE` with its context h bound: x ``(*, D)`` to (m, s), each ``(*, D)``, in float32 at least.
 
-    def __init__(self, net: MADE, h: Tensor | None = None):
+    With a ``reach`` the net sees coordinates beyond it as if they were there: its outputs then have a limit.
+    """
+
+    def __init__(self, net: MADE, h: Tensor | None = None, reach: float | None = None):
         self.net = net
         self.bound = net.bind(h)
+        self.reach = reach
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(map(in_full_precision, self.net.given(x, self.bound)))
+        return tuple(map(in_full_precision, self.net.given(self._seen(x), self.bound)))
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return x if self.reach is None else x.clamp(-self.reach, self.reach)
 
     def solve(self, y: Tensor, inverse: Callable[..., Tensor]) -> Tensor:
         """The x ``(*, D)`` with x = inverse(y, m, s) where (m, s) = net(x): exact, and differentiable by autograd.
@@ -38,6 +45,7 @@ class Autoregression:
         with without_autocast(y.device):
             x, layers = self._layers(batch, columns)
             first, *others, last = layers
+            found = []
             for i, column in enumerate(columns):
                 if i % BLOCK == 0:
                     for layer in layers:
@@ -45,8 +53,9 @@ class Autoregression:
                 units = first.rows.settle(i, self.net.activation(first.complete(i)))
                 for layer in others:
                     units = layer.rows.settle(i, self.net.next_units(layer.complete(i), units))
-                x.settle(i, inverse(column, *last.complete(i).unbind())[None])
-            return self.net.in_order(x.known.T).reshape(*batch, -1)
+                found.append(inverse(column, *last.complete(i).unbind()))
+                x.settle(i, self._seen(found[-1])[None])
+            return self.net.in_order(torch.stack(found, -1)).reshape(*batch, -1)
 
     def _layers(self, batch: torch.Size, columns: Tensor) -> tuple["_Rows", list["_Layer"]]:
         """x, and the net's layers in the order of degrees, features before the batch: products run along the batch."""
