@@ -25,8 +25,8 @@ class NeuralSpline(Flow):
     - ``coupling``: every other coordinate stays, and decides how the rest are bent; the two halves take turns. One pass
       in either direction.
 
-    Splines act on [-``bound``, ``bound``] and leave points beyond as they are; nets see what is beyond 1e6 as if it were
-    there. The flow starts as the identity.
+    Splines act on [-``bound``, ``bound``] and leave points beyond as they are; nets see what is beyond 1e6 as if it
+    were there. The flow starts as the identity.
 
     Shapes: h ``(*, context)``, points ``(*, D)``. Raises `InputError` for couplings of fewer than two coordinates.
 
