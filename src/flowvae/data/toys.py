@@ -11,6 +11,10 @@ from flowvae.registry import Count, Seed, register
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
+BLUR, SCALE = 0.1, 2.0  # of the moons; the pinwheel has the same scale
+RADII, THICKNESS = 0.75 * np.arange(1, 5), 0.08
+ARMS, MIDDLE, LENGTH, WIDTH, BEND = 5, 1.0, 0.3, 0.1, 0.25
+
 
 @register("data", "moons")
 def moons(*, count: Count = 25_000, seed: Seed = 0) -> Data:
@@ -27,7 +31,7 @@ def rings(*, count: Count = 25_000, seed: Seed = 0) -> Data:
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
     """
-    return _toy("rings", _rings, 4, count, seed)
+    return _toy("rings", _rings, len(RADII), count, seed)
 
 
 @register("data", "pinwheel")
@@ -38,7 +42,7 @@ def pinwheel(*, count: Count = 25_000, seed: Seed = 0) -> Data:
 
     Reference: Johnson, Duvenaud, Wiltschko, Datta, Adams (2016), arXiv:1603.06277.
     """
-    return _toy("pinwheel", _pinwheel, 5, count, seed)
+    return _toy("pinwheel", _pinwheel, ARMS, count, seed)
 
 
 Draw = Callable[[np.random.RandomState, np.ndarray], np.ndarray]
@@ -46,22 +50,26 @@ Draw = Callable[[np.random.RandomState, np.ndarray], np.ndarray]
 
 
 def _moons(noise: np.random.RandomState, half: np.ndarray) -> np.ndarray:
-    angle = np.pi * noise.random_sample(len(half))
-    upper = np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], 1)
-    return 2 * (np.where(half[:, None] == 0, upper, -upper) + 0.1 * noise.standard_normal(upper.shape))
+    upper = upper_moon(np.pi * noise.random_sample(len(half)))
+    return SCALE * (np.where(half[:, None] == 0, upper, -upper) + BLUR * noise.standard_normal(upper.shape))
+
+
+def upper_moon(angle: np.ndarray) -> np.ndarray:
+    """Points of the upper half circle, before noise and scale; the lower ones are their negatives."""
+    return np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], 1)
 
 
 def _rings(noise: np.random.RandomState, ring: np.ndarray) -> np.ndarray:
-    angle, radius = 2 * np.pi * noise.random_sample(len(ring)), 0.75 * (1 + ring)
+    angle, radius = 2 * np.pi * noise.random_sample(len(ring)), RADII[ring]
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    return points + 0.08 * noise.standard_normal(points.shape)
+    return points + THICKNESS * noise.standard_normal(points.shape)
 
 
 def _pinwheel(noise: np.random.RandomState, arm: np.ndarray) -> np.ndarray:
-    along, across = (1 + 0.3 * noise.standard_normal(len(arm))), 0.1 * noise.standard_normal(len(arm))
-    angle = 2 * np.pi * arm / 5 + 0.25 * np.exp(along)
+    along, across = MIDDLE + LENGTH * noise.standard_normal(len(arm)), WIDTH * noise.standard_normal(len(arm))
+    angle = 2 * np.pi * arm / ARMS + BEND * np.exp(along)
     cos, sin = np.cos(angle), np.sin(angle)
-    return 2 * np.stack([along * cos - across * sin, along * sin + across * cos], 1)
+    return SCALE * np.stack([along * cos - across * sin, along * sin + across * cos], 1)
 
 
 def _toy(name: str, draw: Draw, parts: int, count: int, seed: int) -> Data:

@@ -25,6 +25,7 @@ class Metric:
 METRICS = {
     "elbo": Metric("−ELBO", sign=-1),
     "log_likelihood": Metric("−log p(x)", sign=-1),
+    "true_log_likelihood": Metric("the same of the true density", sign=-1),
     "log_likelihood_100": Metric("−log p(x), K = 100", sign=-1),
     "gap": Metric("gap"),
     "posterior_kl": Metric("KL(q ‖ p(z | x))", decimals=3),
