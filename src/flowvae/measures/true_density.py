@@ -45,7 +45,7 @@ def moons(x: np.ndarray) -> np.ndarray:
 
 
 def rings(x: np.ndarray) -> np.ndarray:
-    """log p(x) ``(N,)``: a circle of radius R under normal noise has exp(-(r - R)^2 / 2 s^2) I0e(r R / s^2) / 2 pi s^2."""
+    """log p(x) ``(N,)``: around a circle of radius R it is exp(-(r - R)^2 / 2 s^2) I0e(r R / s^2) / 2 pi s^2."""
     r, variance = np.linalg.norm(x, axis=1)[:, None], THICKNESS**2
     log_ring = -0.5 * (r - RADII) ** 2 / variance + np.log(i0e(r * RADII / variance)) - np.log(2 * np.pi * variance)
     return logsumexp(log_ring, 1) - np.log(len(RADII))
