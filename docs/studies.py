@@ -30,7 +30,8 @@ def write(app):
 def section(path, docs):
     """One study in Markdown."""
     results = json.loads(path.read_text(encoding="utf-8"))
-    parts = [f"## {results['title']}", study_table(results).markdown(), provenance_line(results)]
+    parts = [f"## {results['title']}", results["description"]]
+    parts += [study_table(results).markdown(), provenance_line(results)]
     for kind, caption in FIGURES.items():
         figure = Path("figures") / f"{path.stem}-{kind}.png"
         if (docs / figure).exists():
