@@ -80,6 +80,7 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     """
     if not model.latents.infers:
         raise InputError("expected latents to encode; the model has none: choose a model with latents")
+    require_shape(model, split)
     chunks = []
     with evaluating(model, seed):
         with Footprint() as footprint:
