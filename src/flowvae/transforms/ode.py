@@ -12,7 +12,7 @@ class ODETransform(Transform):
 
     The equation is solved backwards for the inverse: the two undo each other, and the log-determinant is the map's, up
     to the error of the solver.
-    The trace is the sum of v . (df/dz) v over probes v: the D unit vectors, for the work of 2 D evaluations of f; or,
+    The trace is the sum of v . (df/dz)^T v over probes v: the D unit vectors, for the work of 3 D evaluations of f; or,
     ``estimated``, one vector of random signs for every point, drawn anew for a solution and kept through it: its
     expectation is the trace.
 
@@ -47,7 +47,9 @@ class ODETransform(Transform):
 
         def slope(t: float, state: Tensor) -> Tensor:
             points = state[..., :-1].expand_as(probes).contiguous()  # no two points may share their memory
-            dz, along = torch.func.jvp(lambda points: self.field(t, points), (points,), (probes,))[:2]
+            # backwards: twice as fast as forwards, whose zero tensors compiled code takes for memory to write to
+            dz, pulled_back = torch.func.vjp(lambda points: self.field(t, points), points)[:2]
+            (along,) = pulled_back(probes)
             return torch.cat([dz[0], (probes * along).sum((0, -1))[..., None]], -1)
 
         state = torch.cat([z, torch.zeros_like(z[..., :1])], -1)
