@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 import torch
 
+from flowvae.data import load_data
 from flowvae.engine import compiling, fit, loop
 from flowvae.engine.fit import run_config
 from flowvae.engine.launch import launch
@@ -66,6 +67,51 @@ def test_auto_tells_that_it_compiles(data, build, monkeypatch):
     monkeypatch.setattr(compiling, "COST", 0.0)
     history = fit(build(), data, epochs=1, quiet=True).history
     assert history[0]["message"].startswith("compiling the step")
+
+
+def test_a_compiled_step_with_other_gradients_is_not_trained_with(data, build, monkeypatch):
+    """A compiler that forgets a factor; the run is that without compilation, from its first number on."""
+
+    def wrong(step, options):
+        plain = step.forward
+
+        def forward(x, beta):
+            loss, measured = plain(x, beta)
+            return 1.5 * loss - 0.5 * loss.detach(), measured
+
+        step.forward = forward
+
+    def losses(fitted):
+        return [record["loss"] for record in fitted.history if record["kind"] == "train"]
+
+    expected = fit(build(), data, epochs=2, log_every=1, compile="off", quiet=True)
+    monkeypatch.setattr("flowvae.engine.stage.compile_step", wrong)
+    found = fit(build(), data, epochs=2, log_every=1, compile="on", quiet=True)
+    assert "compiled gradients were 50% off the plain ones" in [r.get("message", "") for r in found.history][1]
+    assert losses(found) == losses(expected)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_compiled_ladder_follows_the_eager_one():
+    """The compiler's choice of layouts made zero gradients of the maps of its smallest rung."""
+    data = load_data("digits", binarise="none")
+    spec = {
+        "encoder": {"name": "bottom_up", "width": 8, "depths": [1, 1]},
+        "latents": {"name": "ladder", "dim": 4, "width": 8, "context": 4},
+        "likelihood": {"name": "discretised_logistic", "levels": 17, "decoder": {"name": "upsample", "kernel": 5}},
+    }
+
+    def run(compile):
+        torch.manual_seed(1)
+        history = fit(build_model(spec, data), data, epochs=1, log_every=1, compile=compile, quiet=True).history
+        return [record for record in history if "off the plain ones" in record.get("message", "")], [
+            record["loss"] for record in history if record["kind"] == "train"
+        ]
+
+    told, losses = run("on")
+    assert told == []
+    assert losses == pytest.approx(run("off")[1], rel=1e-5)
 
 
 def test_work_is_calls_and_floating_point_operations_forward():

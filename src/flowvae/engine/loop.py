@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Data
+from flowvae.engine.agreement import TOLERANCE, disagreement
 from flowvae.engine.checkpoints import Checkpoints, Parts, go_back, go_on
 from flowvae.engine.compiling import NO_COMPILER, can_compile, compile_options, require_compiler, worth_training
 from flowvae.engine.ema import Average, averaged
 from flowvae.engine.folder import Folder, Resume, fingerprint
 from flowvae.engine.freezing import reset, settle
-from flowvae.engine.generators import rng_state, set_rng_state
+from flowvae.engine.generators import aside, rng_state, set_rng_state
 from flowvae.engine.interrupt import Interrupted, Stop, asked_to_stop
 from flowvae.engine.journal import Journal
 from flowvae.engine.launch import align, place, reduced, require_shares, share
@@ -151,15 +152,28 @@ class Loop:
         before = self.stage if state.phase and not (checkpoint or phase.reset) else None
         if not checkpoint:
             self.turn(phase)
-        self.stage = self.stage_of(phase)
-        options = compile_options(self.training, self.fabric.device, self.fabric.world_size)
-        self.stage.prepare(self.fabric, options if state.compiled else None, before)
+        self.stage = self.prepared(phase, before)
         if checkpoint:
             go_on(checkpoint, self.stage, self.average, self.fabric.device)
             return
         if state.phase + 1 == len(self.training.plan) and self.stage.is_warming_at_end(state.clock):
             self.log.event("beta still rises when the run ends: train longer, or shorten objective.warmup")
         self.save()
+
+    def prepared(self, phase: Phase, before: Stage | None) -> Stage:
+        """The stage of ``phase``, compiled where that is wanted and makes no other gradients."""
+        state, fabric, stage = self.state, self.fabric, self.stage_of(phase)
+        options = compile_options(self.training, fabric.device, fabric.world_size)
+        stage.prepare(fabric, options if state.compiled else None, before)
+        if state.compiled and fabric.world_size == 1:
+            with aside(fabric.device):
+                x = self.train.batch(self.order(state.epoch)[: self.batch])
+            found = disagreement(stage, x, self.beta, fabric)
+            if not found < TOLERANCE[self.training.precision]:
+                state.compiled = False
+                self.log.event(f"training without compilation: compiled gradients were {found:.0%} off the plain ones")
+                return self.prepared(phase, before)
+        return stage
 
     def turn(self, phase: Phase) -> None:
         """Start again what the phase wants to, and settle what it freezes: the best so far was another model's then."""

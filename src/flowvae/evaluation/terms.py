@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from flowvae.engine.compiling import worth_compiling
+from flowvae.engine.compiling import LAYOUT, worth_compiling
 from flowvae.engine.work import Work
 from flowvae.evaluation.latent import Moments, moments
 from flowvae.evaluation.memory import Footprint
@@ -38,7 +38,7 @@ def _compiled(structure: str, shape: tuple[int, int]) -> Any:
     """`terms`, compiled for models of one structure and chunks of one shape, whatever the weights."""
     # the compiler keeps a handful of graphs of one code object and then gives up: here each has its own
     own = FunctionType(terms.__code__.replace(), terms.__globals__)
-    return torch.compile(own, dynamic=False)
+    return torch.compile(own, dynamic=False, options=LAYOUT)
 
 
 class ChunkTerms:
