@@ -25,7 +25,7 @@ class Metric:
 METRICS = {
     "elbo": Metric("−ELBO", sign=-1),
     "log_likelihood": Metric("−log p(x)", sign=-1),
-    "true_log_likelihood": Metric("the same of the true density", sign=-1),
+    "true_log_likelihood": Metric("−log p(x), true density", sign=-1),
     "log_likelihood_100": Metric("−log p(x), K = 100", sign=-1),
     "gap": Metric("gap"),
     "posterior_kl": Metric("KL(q ‖ p(z | x))", decimals=3),
@@ -156,35 +156,41 @@ def _compared(rows: Sequence[StudyRow], names: Sequence[str], pairs: Iterable[Se
 def _crossed_table(results: Mapping[str, Any]) -> Table:
     *down, across = results["axes"]
     found = {row.name: row for row in study_rows(results)}
-    fixed = _constants(results, found.values())
-    names = [name for name in metrics_of(results) if name not in fixed]
-    shown = [metric(name) for name in names]
-    cells = []
-    for choices in product(*down):
-        line = [", ".join(label for _, label in choices), "\n".join(m.title for m in shown) if len(shown) > 1 else ""]
-        for last, _ in across:
-            row = found["-".join([*(choice for choice, _ in choices), last])]
-            figures = [(row.estimates[name], metric(name).decimals) for name in names]
-            line.append("\n".join(with_error(e.mean, e.error, places) if e else NONE for e, places in figures))
-        cells.append(tuple(line))
-    seeds = max(len(row.seeds) for row in found.values())
-    said = [f"{m.title}{', in nats' if m.nats else ''}." for m in shown]
-    if len(shown) > 1:
+    grid = [
+        (", ".join(label for _, label in choices), [found["-".join(name for name, _ in (*choices, x))] for x in across])
+        for choices in product(*down)
+    ]
+    columns = list(zip(*(rows for _, rows in grid), strict=True))
+    given = {name: values for name in metrics_of(results)[1:] if (values := _given(name, columns))}
+    names = [name for name in metrics_of(results) if name not in given]
+    titles = "\n".join(metric(name).title for name in names) if len(names) > 1 else ""
+    cells = [(label, titles, *(_figures(row, names) for row in rows)) for label, rows in grid]
+    cells += [
+        (metric(name).title, "", *(number(value, metric(name).decimals) for value in values))
+        for name, values in given.items()
+    ]
+    said = [f"{m.title}{', in nats' if m.nats else ''}." for m in map(metric, names)]
+    if len(names) > 1:
         said = ["Nats per held-out datum where not said otherwise; lower is better."]
+    seeds = max(len(row.seeds) for row in found.values())
     said += ["Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."]
-    said += [f"{metric(name).title}: {number(v, metric(name).decimals)} everywhere." for name, v in fixed.items()]
-    samples = {row.samples for row in found.values() if row.seeds and "log_likelihood" in names}
+    samples = {row.samples for row in found.values() if row.seeds and "log_likelihood" in names} - {"1"}
     said += [f"log p(x) by importance sampling with K = {' / '.join(sorted(samples))} samples."] if samples else []
-    columns = (Column("", numeric=False), Column("", numeric=False), *(Column(label) for _, label in across))
+    heads = (Column("", numeric=False), Column("", numeric=False), *(Column(label) for _, label in across))
     caption = " ".join([*said, *_left_out(results)])
-    return Table(columns, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
+    return Table(heads, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
 
 
-def _constants(results: Mapping[str, Any], rows: Iterable[StudyRow]) -> dict[str, float]:
-    """The metrics after the first that are the same in every run, such as those of the data alone."""
-    rows = list(rows)
-    values = {name: {value for row in rows for value in row.values[name].values()} for name in metrics_of(results)[1:]}
-    return {name: found.pop() for name, found in values.items() if len(found) == 1}
+def _given(name: str, columns: Iterable[Sequence[StudyRow]]) -> list[float]:
+    """The metric in each column, where it is the same in all runs of every one: that of the data, not of the models."""
+    values = [{value for row in column for value in row.values[name].values()} for column in columns]
+    return [found.pop() for found in values] if all(len(found) == 1 for found in values) else []
+
+
+def _figures(row: StudyRow, names: Iterable[str]) -> str:
+    """The row's metrics, a line each."""
+    estimates = ((row.estimates[name], metric(name).decimals) for name in names)
+    return "\n".join(with_error(e.mean, e.error, decimals) if e else NONE for e, decimals in estimates)
 
 
 def _left_out(results: Mapping[str, Any]) -> list[str]:
