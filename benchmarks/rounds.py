@@ -59,8 +59,9 @@ def run(contest: Contest, settings: Settings, data: Path, folder: Path, say: Cal
     """The record of a contest: work a second of every entry in every round."""
     with workers(contest, settings, data, folder) as by_name:
         say(f"{contest.title}: {len(by_name)} contestants start")
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the first batches are looked at, then steps are compiled;
-            for _ in range(2):  # neither is counted
+        # what comes before does not count: batches that a run looks at, then imports and compilation in its first steps
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in range(2):
                 list(pool.map(lambda worker: worker.run(contest.settle), by_name.values()))
         rounds = []
         for number in range(contest.rounds):

@@ -11,9 +11,10 @@ from flowvae.registry import Count, Seed, register
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
-BLUR, SCALE = 0.1, 2.0  # of the moons; the pinwheel has the same scale
-RADII, THICKNESS = 0.75 * np.arange(1, 5), 0.08
-ARMS, MIDDLE, LENGTH, WIDTH, BEND = 5, 1.0, 0.3, 0.1, 0.25
+SCALE = 2.0  # of moons and pinwheel
+BLUR = 0.1  # of the moons
+RADII, THICKNESS = 0.75 * np.arange(1, 5), 0.08  # of the rings
+ARMS, MIDDLE, LENGTH, WIDTH, BEND = 5, 1.0, 0.3, 0.1, 0.25  # of the pinwheel
 
 
 @register("data", "moons")

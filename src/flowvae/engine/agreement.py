@@ -19,7 +19,7 @@ TOLERANCE = {"fp32": 0.01, "bf16-mixed": 0.1}
 def disagreement(stage: Stage, x: Tensor, beta: Tensor, fabric: "Fabric") -> float:
     """|g' - g| / |g| for the gradients g of the plain step and g' of the stage's, on one batch and of one noise.
 
-    Nothing of it remains. 0 where g is not finite: the loop will tell of that.
+    Nothing of it remains. 0 where the two are equal, and where g is not finite: the loop will tell of that.
     """
     model, found = stage.plain.model, []
     before = copied(model.state_dict())
@@ -32,4 +32,6 @@ def disagreement(stage: Stage, x: Tensor, beta: Tensor, fabric: "Fabric") -> flo
         stage.drop_gradients()
         model.load_state_dict(before)
     plain, other = found
-    return float((other - plain).norm() / plain.norm()) if plain.isfinite().all() else 0.0
+    if torch.equal(plain, other) or not plain.isfinite().all():
+        return 0.0
+    return float((other - plain).norm() / plain.norm())

@@ -21,9 +21,8 @@ BACKWARD = 2.0
 NO_COMPILER = "no C++ compiler (g++ or clang++)"
 # with layouts of the compiler's own choice, maps of the smallest rungs get wrong gradients on a CPU (torch 2.13)
 LAYOUT: dict[str, Any] = {"layout_optimization": False}
-OPTIONS: dict[str, Any] = LAYOUT | {
-    "fallback_random": True
-}  # the numbers of the eager step, so that it can be replayed
+# random numbers are those of the eager step, so that it can be replayed
+OPTIONS: dict[str, Any] = LAYOUT | {"fallback_random": True}
 
 
 def traceable(model: nn.Module) -> bool:

@@ -62,7 +62,7 @@ def pinwheel(x: np.ndarray) -> np.ndarray:
     for arm in range(ARMS):
 
         def turned_back(points: np.ndarray, a: np.ndarray, start: float = 2 * np.pi * arm / ARMS) -> np.ndarray:
-            """u + i c of points u + i c as complex numbers, turned back by phi(a)."""
+            """Complex numbers u + i c, turned back by phi(a)."""
             return points * np.exp(-1j * (start + BEND * np.exp(a)))
 
         points = (x[:, 0] + 1j * x[:, 1]) / SCALE
