@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from flowvae.engine.options import Training
+from flowvae.engine.precision import Precision, settled
 from flowvae.errors import InputError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}
+PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16-mixed": "bf16-mixed"}
 
 
 def launch(training: Training) -> "Fabric":
@@ -36,7 +37,7 @@ def launch(training: Training) -> "Fabric":
     with _hushed():
         fabric = Fabric(
             accelerator=accelerator,
-            precision=PRECISIONS[training.precision],
+            precision=PRECISIONS[settled(training, torch.device(accelerator))],
             devices=local,
             num_nodes=world // local,
             strategy="ddp" if world > 1 else "auto",

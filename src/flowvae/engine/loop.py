@@ -25,6 +25,7 @@ from flowvae.engine.log import Log
 from flowvae.engine.nonfinite import TrainingError, diagnose, dump
 from flowvae.engine.optim import gradient_norm
 from flowvae.engine.options import Phase, Training
+from flowvae.engine.precision import EMULATED, multiplies_bf16, settled
 from flowvae.engine.progress import Bar
 from flowvae.engine.stage import Stage
 from flowvae.engine.start import TRIED, rehearse, start_from_data
@@ -134,9 +135,17 @@ class Loop:
     def begin(self) -> None:
         """Say what is worth saying."""
         state, training = self.state, self.training
+        precision, before = settled(training, self.fabric.device), state.precision
+        state.precision = precision
         if self.parts:
             self.log.event(f"resumed at step {state.step}, epoch {state.epoch + 1}")
+            if before not in (None, precision):
+                self.log.event(f"from here on in {precision}, as this device has it; in {before} until now")
             return
+        if training.precision == "auto":
+            self.log.event(f"precision: {precision}, as this device has it")
+        elif precision == "bf16-mixed" and not multiplies_bf16(self.fabric.device):
+            self.log.event(EMULATED)
         if self.batch < training.batch_size:
             self.log.event(f"the batch is the whole training split: {self.batch} data, not {training.batch_size}")
         if state.compiled and not can_compile(self.fabric.device):
@@ -169,7 +178,7 @@ class Loop:
             with aside(fabric.device):
                 x = self.train.batch(self.order(state.epoch)[: self.batch])
             found = disagreement(stage, x, self.beta, fabric)
-            if not found < TOLERANCE[self.training.precision]:
+            if not found < TOLERANCE[settled(self.training, fabric.device)]:
                 state.compiled = False
                 self.log.event(f"training without compilation: compiled gradients were {found:.0%} off the plain ones")
                 return self.prepared(phase, before)

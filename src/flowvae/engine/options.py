@@ -47,7 +47,9 @@ class Training(BaseModel):
     """Epochs in all: 50 unless given; with ``phases`` it follows from them."""
     batch_size: Count = 128
     """Data in a step, over all processes. The last, incomplete batch of an epoch is left out."""
-    precision: Literal["fp32", "bf16-mixed"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16-mixed"] = "fp32"
+    """``bf16-mixed`` multiplies matrices in bfloat16, twice as fast on a device that has such products; ``auto`` does
+    so there, and trains in float32 elsewhere. Weights are kept, and models evaluated, in float32."""
     compile: Literal["auto", "on", "off"] = "auto"
     """``auto`` compiles the step when the run is long enough to win the compilation back (`worth_training`)."""
     cuda_graphs: bool = True

@@ -18,6 +18,7 @@ from flowvae.engine.fit import require_fit, run_config
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch, place
 from flowvae.engine.options import training_options
+from flowvae.engine.precision import settled
 from flowvae.engine.stage import Stage
 from flowvae.engine.start import start_from_data
 from flowvae.errors import InputError
@@ -103,7 +104,7 @@ def bench(
     fabric = launch(training)
     device = fabric.device
     require_compiler(training, device)
-    compiled = training.compile == "on"
+    compiled, precision = training.compile == "on", settled(training, device)
     with unchecked(), aside(device):
         torch.manual_seed(training.seed)
         train = data.train.to(device)
@@ -136,13 +137,13 @@ def bench(
         with torch.no_grad(), fabric.autocast():
             sample = _timed(lambda: model.generate(1).sample(), steps, device)
             forward = _timed(lambda: model(one).log_w, steps, device)
-    dtype = torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     peak, conv_peak = peak_flops(device, dtype), peak_conv_flops(device, dtype)
     flops = counter.get_total_flops()
     name = f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     return Speed(
         device=name,
-        precision=training.precision,
+        precision=precision,
         compiled=compiled,
         batch=batch,
         steps=steps,

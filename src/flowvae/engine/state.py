@@ -48,6 +48,8 @@ class State:
     steepest: Tensor = field(default_factory=lambda: torch.zeros(()))
     """The largest norm of a gradient in these steps, before clipping."""
     compiled: bool = False
+    precision: str | None = None
+    """What ``training.precision`` came to; None in a checkpoint of an earlier version."""
     seconds: float = 0.0
     finished: bool = False
 
