@@ -12,8 +12,8 @@ from PIL import Image
 from flowvae.report.curves import Curve
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
 from flowvae.report.pictures import largest_error, reconstructions, sample_grids, save_samples
+from flowvae.report.rows import study_rows
 from flowvae.report.style import colours, png
-from flowvae.report.tables import study_rows
 
 
 def curve(elbo: list[float], best: int | None = None) -> Curve:

@@ -8,8 +8,9 @@ from scipy import stats
 
 from flowvae.errors import InputError
 from flowvae.report.rendering import Column, Table
+from flowvae.report.rows import study_rows
 from flowvae.report.runs import read_runs
-from flowvae.report.tables import runs_table, study_rows, study_table
+from flowvae.report.tables import runs_table, study_table
 
 
 def cells(results: dict[str, Any], label: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flowvae.report.curves import Curve
+from flowvae.report.metrics import metric
 from flowvae.report.rendering import number
+from flowvae.report.rows import StudyRow
 from flowvae.report.style import INK, MUTED, PALETTE, WIDTH, canvas, colours, dress, legend, plain
-from flowvae.report.tables import StudyRow, metric
 
 TERMS = (("elbo", "−ELBO"), ("rate", "rate: KL(q ‖ p)"), ("distortion", "distortion: −E log p(x | z)"))
 

@@ -12,8 +12,9 @@ from flowvae.errors import InputError
 from flowvae.report.curves import Curve
 from flowvae.report.figures import study_chart, training_curves
 from flowvae.report.measured import measured_figures
+from flowvae.report.metrics import charted
 from flowvae.report.pictures import reconstructions, sample_grids
-from flowvae.report.tables import charted, study_rows
+from flowvae.report.rows import study_rows
 
 SAMPLES, RECONSTRUCTIONS = 36, 10  # of each row
 

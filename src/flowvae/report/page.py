@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from flowvae.errors import InputError
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
 from flowvae.report.graphs import ancestral_figure, structure_figure
+from flowvae.report.metrics import charted
 from flowvae.report.pages import provenance_line
 from flowvae.report.pictures import largest_error, reconstructions, sample_grids
 from flowvae.report.rendering import Column, Table, in_words
+from flowvae.report.rows import study_rows
 from flowvae.report.runs import Run, read_runs
 from flowvae.report.style import DPI, png
-from flowvae.report.tables import charted, runs_table, study_rows, study_table
+from flowvae.report.tables import runs_table, study_table
 
 SHOWN = 64  # samples of each run
 CURVES = "−ELBO, rate and distortion against the epoch, training and validation"

@@ -1,0 +1,58 @@
+"""The table of a study that crosses axes: a cell for every combination of choices, the last axis across."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from flowvae.report.metrics import metric, metrics_of
+from flowvae.report.rendering import NONE, Column, Table, number, with_error
+from flowvae.report.rows import StudyRow, left_out, study_rows
+
+
+def crossed_table(results: Mapping[str, Any]) -> Table:
+    """The metrics of every combination; one that is of the data alone has a line below instead, but the first never.
+
+    Raises InputError for results without rows.
+    """
+    *down, across = results["axes"]
+    found = {row.name: row for row in study_rows(results)}
+    grid = [
+        (", ".join(label for _, label in choices), [found["-".join(name for name, _ in (*choices, x))] for x in across])
+        for choices in product(*down)
+    ]
+    columns = list(zip(*(rows for _, rows in grid), strict=True))
+    given = {name: values for name in metrics_of(results)[1:] if (values := _given(name, columns))}
+    names = [name for name in metrics_of(results) if name not in given]
+    titles = "\n".join(metric(name).title for name in names) if len(names) > 1 else ""
+    cells = [(label, titles, *(_figures(row, names) for row in rows)) for label, rows in grid]
+    cells += [
+        (metric(name).title, "", *(number(value, metric(name).decimals) for value in values))
+        for name, values in given.items()
+    ]
+    heads = (Column("", numeric=False), Column("", numeric=False), *(Column(label) for _, label in across))
+    caption = " ".join([*_caption(found.values(), names), *left_out(results)])
+    return Table(heads, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
+
+
+def _given(name: str, columns: Iterable[Sequence[StudyRow]]) -> list[float]:
+    """The metric in each column, where it is the same in all runs of every one: that of the data, not of the models."""
+    values = [{value for row in column for value in row.values[name].values()} for column in columns]
+    return [found.pop() for found in values] if all(len(found) == 1 for found in values) else []
+
+
+def _figures(row: StudyRow, names: Iterable[str]) -> str:
+    """The row's metrics, a line each."""
+    estimates = ((row.estimates[name], metric(name).decimals) for name in names)
+    return "\n".join(with_error(e.mean, e.error, decimals) if e else NONE for e, decimals in estimates)
+
+
+def _caption(rows: Collection[StudyRow], names: Sequence[str]) -> list[str]:
+    """What the figures are, a sentence each."""
+    said = [f"{m.title}{', in nats' if m.nats else ''}." for m in map(metric, names)]
+    if len(names) > 1:
+        said = ["Nats per held-out datum where not said otherwise; lower is better."]
+    seeds = max(len(row.seeds) for row in rows)
+    said += ["Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."]
+    samples = {row.samples for row in rows if row.seeds and "log_likelihood" in names} - {"1"}
+    said += [f"log p(x) by importance sampling with K = {' / '.join(sorted(samples))} samples."] if samples else []
+    return said

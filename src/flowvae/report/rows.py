@@ -1,0 +1,70 @@
+"""The rows of a study's results: estimates over their seeds, and differences to the first row."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from flowvae.errors import InputError
+from flowvae.report.intervals import Estimate, estimate, paired_difference
+from flowvae.report.metrics import as_shown, metrics_of
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of a study: each metric as shown (``Metric.sign`` applied), over the seeds and against the first row."""
+
+    name: str
+    label: str
+    seeds: tuple[int, ...]
+    values: dict[str, dict[int, float]]
+    estimates: dict[str, Estimate | None]
+    differences: dict[str, Estimate | None]
+    binarise: str
+    samples: str
+    published: Mapping[str, Any]
+
+
+def study_rows(results: Mapping[str, Any]) -> list[StudyRow]:
+    """The rows of a study, in its order. Raises InputError for results without rows."""
+    if not results.get("rows"):
+        raise InputError("expected study results with rows; got none: 'flowvae study run NAME' makes them")
+    names = metrics_of(results)
+    provenance = results.get("provenance", {})
+    rows: list[StudyRow] = []
+    for record in results["rows"]:
+        runs = record.get("runs", [])
+        values = {name: _by_seed(runs, name) for name in names}
+        first = rows[0].values if rows else {}
+        rows.append(
+            StudyRow(
+                name=record["name"],
+                label=record.get("label") or record["name"],
+                seeds=tuple(sorted({run["seed"] for run in runs})),
+                values=values,
+                estimates={name: estimate(values[name].values()) for name in names},
+                differences={name: paired_difference(first[name], values[name]) for name in names if first},
+                binarise=_said(runs, "binarise", provenance.get("data", {}).get("binarise")),
+                samples=_said(runs, "samples", provenance.get("evaluation", {}).get("samples")),
+                published=record.get("published") or {},
+            )
+        )
+    return rows
+
+
+def left_out(results: Mapping[str, Any]) -> list[str]:
+    """A sentence on the runs of other recipes, where there are any."""
+    runs = [f"{row['name']} (seed {run['seed']})" for row in results.get("earlier", []) for run in row["runs"]]
+    return [f"Left out, as made from other recipes: {', '.join(runs)}."] if runs else []
+
+
+def _by_seed(runs: Iterable[Mapping[str, Any]], name: str) -> dict[int, float]:
+    """The finite values of a metric as shown, by seed."""
+    shown = {run["seed"]: as_shown(run, name) for run in runs}
+    return {seed: value for seed, value in sorted(shown.items()) if value is not None and isfinite(value)}
+
+
+def _said(runs: Iterable[Mapping[str, Any]], name: str, default: Any) -> str:
+    """What the row's runs say of themselves, else what holds for the whole study."""
+    said = sorted({str(run[name]) for run in runs if name in run})
+    return " / ".join(said) or ("not recorded" if default is None else str(default))
