@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowvae import registry
+from flowvae import InputError, registry
 from flowvae.model import build_model
+from flowvae.registry import components
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def plugin(tmp_path, monkeypatch):
     """The example as a user's file, loaded; forgotten after the test."""
     registry.names("flow")
-    monkeypatch.setitem(registry._components, "flow", dict(registry._components["flow"]))
+    monkeypatch.setitem(components._components, "flow", dict(components._components["flow"]))
     (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "elementwise.py"
     path.write_text(source, encoding="utf-8")
@@ -48,5 +49,5 @@ def test_a_model_trains_through_it(plugin):
 
 
 def test_its_options_are_validated(plugin):
-    with pytest.raises(registry.InputError, match=r"flow\.bound: expected greater than 0; got -1"):
+    with pytest.raises(InputError, match=r"flow\.bound: expected greater than 0; got -1"):
         registry.resolve("flow", {"name": "elementwise", "bound": -1})

@@ -12,6 +12,7 @@ from PIL import Image
 from flowvae import registry
 from flowvae.data import inspect, load_data, require_support
 from flowvae.errors import InputError
+from flowvae.registry import components
 
 
 def save(tmp_path: Path, values: np.ndarray) -> Path:
@@ -124,13 +125,13 @@ def test_a_normal_density_comes_before_a_flow(tmp_path: Path) -> None:
 def no_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry whose only likelihood is that of bits."""
     bernoulli = registry.component("likelihood", "bernoulli")
-    monkeypatch.setitem(registry._components, "likelihood", {"bernoulli": bernoulli})
+    monkeypatch.setitem(components._components, "likelihood", {"bernoulli": bernoulli})
 
 
 @pytest.fixture
 def gaussian(monkeypatch: pytest.MonkeyPatch, no_real: None) -> None:
     """A registry with one likelihood of real values, as a later file would bring it."""
-    monkeypatch.setitem(registry._components, "likelihood", dict(registry._components["likelihood"]))
+    monkeypatch.setitem(components._components, "likelihood", dict(components._components["likelihood"]))
 
     @registry.register("likelihood", "gaussian")
     class Gaussian:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from flowvae import InputError, build_model, registry
-from flowvae.registry import Count, Fraction, Kind, NonNegative, Option, Positive, Spec, register
+from flowvae.registry import Count, Fraction, Kind, NonNegative, Option, Positive, Spec, components, plugin, register
 
 FLOW = "latents.posterior.flow"
 
@@ -23,7 +23,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> None:
 def forget(patch: pytest.MonkeyPatch) -> None:
     for kind in registry.PACKAGES:
         registry.names(kind)  # what is found under the patch would be forgotten with it
-    patch.setattr(registry, "_components", {kind: dict(known) for kind, known in registry._components.items()})
+    patch.setattr(components, "_components", {kind: dict(known) for kind, known in components._components.items()})
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_an_article_fits_its_noun() -> None:
 
 
 def test_plugins_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", [])
-    plugin = tmp_path / "mine.py"
-    plugin.write_text("")
-    registry.load_plugin(plugin)
-    assert registry.plugins() == (plugin,)
+    monkeypatch.setattr(plugin, "_plugins", [])
+    mine = tmp_path / "mine.py"
+    mine.write_text("")
+    registry.load_plugin(mine)
+    assert registry.plugins() == (mine,)
