@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from flowvae import registry
 from flowvae.config import (
@@ -27,6 +27,29 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Names become folders."""
 
 
+EVALUATED = (
+    "elbo", "elbo_se", "log_likelihood", "log_likelihood_se", "gap", "rate", "distortion", "ess", "active_units",
+    "bits_per_dim", "epochs", "best_epoch", "validation_elbo", "seconds", "parameters",
+)  # fmt: skip
+"""The figures of every run; measures add their own."""
+
+IN_WORDS = ("source", "binarise", "note")
+
+
+def _of_numbers(published: Table) -> Table:
+    for key, value in published.items():
+        wanted, kind = (str, "words") if key in IN_WORDS else (int | float, "a number")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise InputError(f"expected {kind} for {key!r}; got {value!r}: correct it, or leave it out")
+    return published
+
+
+def _of_different(seeds: list[int]) -> list[int]:
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise InputError(f"expected different seeds; got {twice[0]} twice: leave one out")
+    return seeds
+
+
 class Row(BaseModel):
     """A row of the table: the study's base, or a recipe of its own, with changes laid over it."""
 
@@ -37,8 +60,8 @@ class Row(BaseModel):
     recipe: str | None = None
     overrides: Table = {}
     """Tables, or dotted names: ``{"latents.posterior.flow" = "iaf"}``."""
-    published: Table = {}
-    """Figures as their source gives them: metrics by name, ``source``, ``binarise``, ``samples``, ``note``."""
+    published: Annotated[Table, AfterValidator(_of_numbers)] = {}
+    """Figures as their source gives them: metrics by name, ``samples``; in words ``source``, ``binarise``, ``note``."""
 
 
 class Choice(BaseModel):
@@ -74,7 +97,7 @@ class Study(BaseModel):
     source: str
     title: str
     description: str = ""
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_of_different)]
     metrics: list[str] = ["elbo", "log_likelihood"]
     measures: list[Spec] = []
     """What is measured of every run beside its bound: components of the kind ``measure``."""
@@ -103,6 +126,9 @@ class Study(BaseModel):
         study = cls.read(source)
         for number, spec in enumerate(study.measures):
             registry.resolve("measure", spec, path=f"measures.{number}")
+        for name in study.metrics:
+            if not study.measures and name not in EVALUATED:
+                raise InputError(f"expected a metric; got {name!r}{nearest(name, EVALUATED)}, or add what measures it")
         for row in study.rows:
             study.config(row, study.seeds[0])
         return study
@@ -122,7 +148,7 @@ class Study(BaseModel):
                 raise InputError(
                     f"{key}: a study has no such entry{nearest(key, set(cls.model_fields) - {'name', 'source'})}"
                 )
-        for number, row in enumerate(tables.get("rows", [])):
+        for number, row in enumerate(_listed(tables, "rows")):
             validated(Row, row, f"rows.{number}")
         if "axes" in tables:
             tables["rows"] = _product(tables)
@@ -175,10 +201,20 @@ def _product(tables: Table) -> list[Row]:
     """The rows of a study that is given by axes."""
     if "rows" in tables:
         raise InputError("expected rows or axes of a study; got both: write the rows as an axis of their own")
-    for number, axis in enumerate(tables["axes"]):
-        for name, choice in axis.items():
-            validated(Choice, choice, f"axes.{number}.{name}")
-    return crossed([{name: Choice(**choice) for name, choice in axis.items()} for axis in tables["axes"]])
+    axes: list[Axis] = []
+    for number, axis in enumerate(_listed(tables, "axes")):
+        if not isinstance(axis, dict):
+            raise InputError(f"axes.{number}: expected a table of choices; got {axis!r}: write [[axes]] above them")
+        axes.append({name: validated(Choice, choice, f"axes.{number}.{name}") for name, choice in axis.items()})
+    return crossed(axes)
+
+
+def _listed(tables: Table, key: str) -> list[Any]:
+    """The tables under [[key]]."""
+    found = tables.get(key, [])
+    if not isinstance(found, list):
+        raise InputError(f"{key}: expected a list of tables; got {found!r}: write [[{key}]] above each")
+    return found
 
 
 def studies() -> list[str]:

@@ -33,7 +33,7 @@ Refused = Callable[..., str]
         ("train digits --out x --data-dir .", "data.dir: 'digits' has no such option"),
         ("evaluate no", "expected the folder of a run; got 'no'"),
         ("evaluate no --samples 0", "--samples: expected greater than or equal to 1; got 0"),
-        ("evaluate no --samples many", "--samples: expected a valid integer"),
+        ("evaluate no --samples many", "--samples: expected a valid integer; got many"),
         (f"evaluate no --seed {10**20}", f"--seed: expected less than or equal to {2**63 - 1}; got {10**20}"),
         (f"sample no -o x.png --seed {10**20}", "--seed: expected less than or equal to"),
         (
@@ -67,6 +67,10 @@ Refused = Callable[..., str]
             "expected a row of the study 'digits-demo'; got 'ifa'; did you mean 'iaf'?",
         ),
         ("study run digits-demo --seeds 0,x", "expected seeds as 0,1,2; got 'x'"),
+        ("study run digits-demo --seeds ,", "expected names with commas between them; got ','"),
+        ("study run digits-demo --rows ,", "expected names with commas between them; got ','"),
+        ("train digits --out x --data=", "expected a data set or the path of a file; got an empty name"),
+        ("check ./--no", "expected a file or a folder; got"),
         (
             "study run digits-demo --seeds 0 --jobs 1 --seeds 1",
             "expected --seeds once; got it again: give it one value",
@@ -95,6 +99,14 @@ def test_the_same_as_a_process(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "flowvae: latents.dmi: 'flat' has no such option; did you mean 'dim'?\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "flowvae", "list"]
+        done = subprocess.run(command, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "flowvae: expected to write; got: No space left on device\n")
 
 
 def test_a_run_is_never_overwritten(refused: Refused, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from flowvae.data import inspect, load_data, require_support
 from flowvae.errors import InputError
 from flowvae.registry import components
 
+GAUSSIAN = "gaussian with --set likelihood.name=gaussian --set data.binarise=none: values are real"
+
 
 def save(tmp_path: Path, values: np.ndarray) -> Path:
     np.save(tmp_path / "my.npy", values)
@@ -47,6 +49,10 @@ def test_missing_values_are_counted_and_kept_out_of_the_range(tmp_path: Path) ->
         (
             {"train": np.eye(4), "test": np.eye(3)},
             "training    would refuse it: data of different shapes, train (4,), test",
+        ),
+        (
+            {"x": np.eye(2)},
+            "training    would refuse it: expected rows to train on; got 2 rows, 1 for validation and 1",
         ),
         ({"train": np.eye(4), "test": np.eye(4)}, None),
     ],
@@ -84,10 +90,10 @@ def test_duplicates_are_counted_within_and_between_parts(tmp_path: Path) -> None
     [
         ([[0, 1], [1, 1]], "bernoulli", 1, "bernoulli: values are bits"),
         ([[0, 0.25], [0.5, 1]], "bernoulli", 1, "bernoulli with --set data.binarise=dynamic draws bits with them"),
-        ([[0, 255], [17, 1]], "discretised_logistic", 255, "with --set data.scale=255: values are bytes"),
+        ([[0, 255], [17, 1]], "discretised_logistic", 255, "none --set data.scale=255: values are bytes"),
         ([[0, 255], [255, 0]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are bits"),
         ([[0, 201], [17, 1]], "discretised_logistic", 255, "; bernoulli with --set data.scale=255 --set data.binarise"),
-        ([[0, 16], [8, 1]], "discretised_logistic", 16, "with --set data.scale=16 --set likelihood.levels=17: values"),
+        ([[0, 16], [8, 1]], "discretised_logistic", 16, "none --set data.scale=16 --set likelihood.levels=17: values"),
     ],
 )
 def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str, scale: float, words: str) -> None:
@@ -118,7 +124,7 @@ def test_real_values_want_a_density_of_them(tmp_path: Path, values: list, remedy
 
 
 def test_a_normal_density_comes_before_a_flow(tmp_path: Path) -> None:
-    assert inspect(save(tmp_path, np.array([[-1.5, 2.5]] * 5))).advice == "gaussian: values are real"
+    assert inspect(save(tmp_path, np.array([[-1.5, 2.5]] * 5))).advice == GAUSSIAN
 
 
 @pytest.fixture
@@ -140,7 +146,7 @@ def gaussian(monkeypatch: pytest.MonkeyPatch, no_real: None) -> None:
 
 def test_a_likelihood_of_real_values_is_recommended_once_there_is_one(tmp_path: Path, gaussian: None) -> None:
     found = inspect(save(tmp_path, np.array([[-1.5, 2.5]] * 5)))
-    assert (found.likelihood, found.advice) == ("gaussian", "gaussian: values are real")
+    assert (found.likelihood, found.advice) == ("gaussian", GAUSSIAN)
 
 
 def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:

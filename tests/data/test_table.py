@@ -62,7 +62,7 @@ def test_missing_cells_are_nan(tmp_path: Path, cell: str) -> None:
     [
         (
             "a,species,b,colour\n1,setosa,2,red\n3,4,5,6\n",
-            "got text in 'species': 'setosa' in line 2, 'colour': 'red' in line 2: leave out or encode these columns",
+            "got text in 'species': 'setosa' in line 2, 'colour': 'red' in line 2: leave out or encode",
         ),
         ("5.1,setosa\n4.9,setosa\n", "got text in 'column 1': 'setosa' in line 1"),
         ("name\nanna\nberta\n", "got text in 'name': 'anna' in line 2"),
@@ -77,7 +77,8 @@ def test_missing_cells_are_nan(tmp_path: Path, cell: str) -> None:
         ("\n \n", "expected a table in my.csv; got no rows"),
         (",x\n0,1.5\n1,2.5\n2,3.5\n", r"got a row number without a name in the first: write the file without it"),
         ("label,x\n0.5,1\n1,2\n", "expected whole numbers in 'label' of my.csv"),
-        ("label,x\n,1\n1,2\n", "expected whole numbers in 'label' of my.csv"),
+        ("label,x\n0,1\n,2\n", "expected whole numbers in 'label' of my.csv; got nan in row 1, counted from 0"),
+        ("label,x\ninf,1\n1,2\n", "expected whole numbers in 'label' of my.csv; got inf in row 0, counted from 0"),
         ("label\n1\n2\n", "expected columns beside 'label' in my.csv; got none"),
     ],
 )

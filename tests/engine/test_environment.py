@@ -36,3 +36,16 @@ def test_a_commit_is_told_where_git_tracks_the_package(tmp_path: Path, monkeypat
     assert environment.source()["changed_files"] == 0
     file.write_text("second")
     assert environment.source()["changed_files"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["/venv/lib/flowvae/__main__.py", "train", "my recipe.toml"], "flowvae train 'my recipe.toml'"),
+        (["/venv/bin/flowvae", "demo"], "flowvae demo"),
+        (["study.py"], "study.py"),
+    ],
+)
+def test_the_command_can_be_run_again(arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", arguments)
+    assert environment.command() == told

@@ -148,7 +148,7 @@ def test_study_whose_folders_are_elsewhere_is_drawn_from_its_results(results: di
     assert "No KL per dimension yet" in found.text["kl"]
     assert "the run's folder" in found.text["missing"]
     assert "run <it>" in found.text["missing"]
-    assert "Made by flowvae study run digits-demo at commit 0123456789 on 2026-03-01" in found.text["provenance"]
+    assert "study run digits-demo at commit 0123456789, finished on 2026-03-01" in found.text["provenance"]
     assert "config" not in found.text
 
 

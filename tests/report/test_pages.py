@@ -42,7 +42,7 @@ def test_provenance_names_every_commit_of_the_runs(results: dict[str, Any]) -> N
             run["provenance"] = {"commit": "b" * 40, "changed_files": 0, "date": f"2026-03-0{2 + run['seed']}"}
     results["rows"][0]["runs"][0]["provenance"] = {"commit": "a" * 40, "changed_files": 2, "date": "2026-03-01"}
     line = provenance_line(results)
-    assert f" at commits {'a' * 10} with changes, {'b' * 10} from 2026-03-01 to 2026-03-04" in line
+    assert f" at commits {'a' * 10} with changes, {'b' * 10}, finished from 2026-03-01 to 2026-03-04" in line
     assert "0123456789" not in line
     results["rows"][0]["runs"][1]["provenance"]["commit"] = None
     assert "one not recorded" in provenance_line(results)

@@ -88,7 +88,16 @@ def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -
         ("seeds", "seds", "seds: a study has no such entry; did you mean 'seeds'?"),
         ("overrides", "override", "rows.1.override: no such option; did you mean 'overrides'?"),
         ("samples = 5", "sample = 5", "evaluation.sample: no such option; did you mean 'samples'?"),
-        ("seeds = [0, 1]", "seeds = []", "tiny.toml.seeds: expected"),
+        ("seeds = [0, 1]", "seeds = []", "tiny.toml.seeds: expected 1 or more entries; got 0: add"),
+        ("seeds = [0, 1]", "seeds = [1, 0, 1]", "tiny.toml.seeds: expected different seeds; got 1 twice"),
+        (
+            '"log_likelihood"]',
+            '"log_likelyhood"]',
+            "expected a metric; got 'log_likelyhood'; did you mean 'log_likelihood'",
+        ),
+        ("elbo = -20.5", 'elbo = "low"', "rows.1.published: expected a number for 'elbo'; got 'low'"),
+        ('source = "a paper"', "source = 3", "rows.1.published: expected words for 'source'; got 3"),
+        ("[evaluation]\nsamples = 5", "evaluation = 5", "evaluation: expected a table; got 5"),
         ("seeds = [0, 1]", "seeds = [-1]", "greater than or equal to 0; got -1"),
         ('name = "full"', 'name = "diagonal"', "expected rows of different names; got 'diagonal' twice"),
         ('name = "full"', 'name = "../full"', "rows.1.name: "),
@@ -101,6 +110,24 @@ def test_mistakes_are_named(old: str, new: str, said: str, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace(old, new))
     with pytest.raises(InputError) as error:
         Study.load(tiny)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ("rows = 3", "rows: expected a list of tables; got 3"),
+        ("rows = [3]", "rows.0: expected a table; got 3"),
+        ("axes = 3", "axes: expected a list of tables; got 3"),
+        ("axes = [3]", "axes.0: expected a table of choices; got 3"),
+        ("axes = [{ a = 3 }]", "axes.0.a: expected a table; got 3"),
+    ],
+)
+def test_what_is_no_table_is_refused(tables: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "bare.toml"
+    path.write_text(f'title = "t"\nseeds = [0]\nbase = "digits"\n{tables}\n')
+    with pytest.raises(InputError) as error:
+        Study.load(path)
     assert said in str(error.value)
 
 

@@ -66,14 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         return _complain(str(stopped) or "interrupted", getattr(stopped, "code", 130))
     except BrokenPipeError:  # the reader has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except OSError as error:
-        if error.filename is None:
+        if error.errno is None:
             raise
-        return _complain(f"expected to read or write {str(error.filename)!r}; got: {error.strerror}", 2)
+        if error.filename is None:  # a full disk tells no name
+            _drop_output()
+        what = f"read or write {str(error.filename)!r}" if error.filename else "write"
+        return _complain(f"expected to {what}; got: {error.strerror}", 2)
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _drop_output() -> None:
+    """What is still to be printed goes nowhere, so that the end of the process does not fail at it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, code: int) -> int:

@@ -75,7 +75,7 @@ def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_d
     from flowvae.data import resolve_data, taken_over
 
     named = []
-    if data:
+    if data is not None:
         own = read_recipe(recipe).get("data")
         taken = taken_over(own, resolve_data(data)["name"]) if isinstance(own, dict) else {}
         named = [f"data.{key}={json.dumps(value)}" for key, value in {"name": data, **taken}.items()]

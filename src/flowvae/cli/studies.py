@@ -155,7 +155,10 @@ def _results(name: str, folder: Path) -> "Record":
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if text and not words:
+        raise InputError(f"expected names with commas between them; got {text!r}: name some, or leave the option out")
+    return words
 
 
 def _numbers(text: str) -> list[int]:

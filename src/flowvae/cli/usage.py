@@ -36,7 +36,8 @@ def sentence(error: Exception) -> str:
     if match := re.match(r"No such command '(.*?)'", said):
         return f"expected a command of '{where}'; got {match[1]!r}{nearest(match[1], context.command.commands)}"
     if option := getattr(error, "option_name", None):
-        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        options = [p for p in context.command.params if p.param_type_name == "option"] if context else []
+        known = [name for parameter in options for name in parameter.opts]
         if type(error).__name__ == "NoSuchOption":
             return f"expected an option of '{where}'; got {option!r}{nearest(option, known)}"
     if parameter := getattr(error, "param", None):
@@ -54,7 +55,7 @@ def _given(error: Exception) -> str:
 
 
 def _plain(message: str) -> str:
-    message = message.strip().rstrip(".").removeprefix("Value error, ")
+    message = message.strip().rstrip(".").removeprefix("Value error, ").partition(", unable to parse")[0]
     if message.startswith("Input should be "):
         return "expected " + message.removeprefix("Input should be ")
     return message[:1].lower() + message[1:]

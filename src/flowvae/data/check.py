@@ -10,7 +10,7 @@ import numpy as np
 
 from flowvae import registry
 from flowvae.data.base import Data
-from flowvae.data.parts import Parts, find_missing
+from flowvae.data.parts import Parts, find_missing, shares
 from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
 from flowvae.data.readers import read
 from flowvae.errors import InputError
@@ -165,11 +165,12 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
         if whole:
             numbers = "bytes" if scale == 255 else f"whole numbers 0 to {scale:g}"
             own = [] if scale == 255 else [f"likelihood.levels={scale + 1:g}"]
-            return LEVELS, scale, f"{LEVELS}{_with(scaled + own)}: values are {numbers}; {as_bits}"
+            settings = _with([*_of_values(LEVELS), *scaled, *own])
+            return LEVELS, scale, f"{LEVELS}{settings}: values are {numbers}; {as_bits}"
         return "bernoulli", scale, f"{as_bits}: values are intensities"
     if fitting := _accepting("real"):
         chosen = "gaussian" if "gaussian" in fitting else fitting[0]
-        return chosen, default, f"{chosen}: values are real"
+        return chosen, default, f"{chosen}{_with(_of_values(chosen))}: values are real"
     advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
     return None, default, advice
 
@@ -180,7 +181,16 @@ def _refusal(parts: Parts, lost: int) -> str:
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
         return f"data of different shapes, {listed}: give all parts the same"
+    try:
+        shares(parts)
+    except InputError as error:
+        return str(error)
     return "values are not finite: fill them in, or leave their rows out" if lost else ""
+
+
+def _of_values(likelihood: str) -> list[str]:
+    """What makes a recipe of bits one of values as they are."""
+    return [f"likelihood.name={likelihood}", "data.binarise=none"]
 
 
 def _with(settings: list[str]) -> str:

@@ -57,6 +57,8 @@ def _of_tokens(options: dict[str, Any]) -> bool:
 
 def _source(path: str, sequences: bool) -> str:
     """The source that reads ``path``."""
+    if not path.strip():
+        raise InputError("expected a data set or the path of a file; got an empty name: give one")
     place = Path(path).expanduser()
     if place.is_dir():
         return "folder"

@@ -36,23 +36,27 @@ def partition(parts: Parts, *, validation: float, test: float, seed: int) -> Par
     ``validation`` and ``test`` are fractions of the rows that are dealt; a split has at least one row. Raises
     `InputError` where they leave nothing to train on.
     """
-    pool = parts["train"]
-    fractions = {"validation": validation, "test": test}
-    sizes = {name: max(1, round(fraction * len(pool))) for name, fraction in fractions.items() if name not in parts}
+    pool, sizes = parts["train"], shares(parts, validation=validation, test=test)
     if not sizes:
         return parts
-    if sum(sizes.values()) >= len(pool):
-        wanted = " and ".join(f"{size} for {name}" for name, size in sizes.items())
-        raise InputError(
-            f"expected rows to train on; got {len(pool)} rows, {wanted}: "
-            "add rows, or lower data.validation and data.test"
-        )
     order = stream(seed).permutation(len(pool))
     dealt: Parts = {}
     for name, size in sizes.items():
         chosen, order = order[:size], order[size:]
         dealt[name] = pool.rows(np.sort(chosen))
     return {**parts, "train": pool.rows(np.sort(order)), **dealt}
+
+
+def shares(parts: Parts, *, validation: float = 0.1, test: float = 0.1) -> dict[str, int]:
+    """How many rows of ``train`` go to each split that ``parts`` lacks; `InputError` where none would be left."""
+    rows, fractions = len(parts["train"]), {"validation": validation, "test": test}
+    sizes = {name: max(1, round(fraction * rows)) for name, fraction in fractions.items() if name not in parts}
+    if sum(sizes.values()) >= rows:
+        wanted = " and ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise InputError(
+            f"expected rows to train on; got {rows} rows, {wanted}: add rows, or lower data.validation and data.test"
+        )
+    return sizes
 
 
 def stratified(part: Part, *, validation: int, test: int, seed: int) -> Parts:

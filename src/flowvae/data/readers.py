@@ -33,6 +33,8 @@ def read(path: str | Path, size: int = 0) -> Parts:
 
     Raises `InputError` for what does not exist, an unknown ending, and content that it does not fit.
     """
+    if not str(path).strip():
+        raise InputError("expected a file or a folder; got an empty name: give one")
     place = Path(path).expanduser()
     if place.is_dir():
         return {"train": Part(read_images(place, size))}

@@ -29,7 +29,8 @@ def read_table(path: Path) -> Parts:
         names = _header(head, path)
         values = _numbers(path, delimiter, names, skip=1 if names else 0)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"expected a table as UTF-8 text in {path.name}; got something else ({error})") from None
+        got = f"expected a table as UTF-8 text in {path.name}; got something else ({error})"
+        raise InputError(f"{got}: save it as UTF-8") from None
     names = names or [f"column {column}" for column in range(values.shape[1])]
     _refuse_index(names, values, path)
     return {"train": _without_labels(names, values, path)}
@@ -107,7 +108,7 @@ def _cell_by_cell(path: Path, delimiter: str, names: list[str], skip: int) -> np
         more = f" and {len(text) - 5} more columns" if len(text) > 5 else ""
         raise InputError(
             f"expected numbers in every column of {path.name}; got text in {', '.join(shown)}{more}: "
-            "leave out or encode these columns"
+            "leave out or encode these columns, and write decimals with a point"
         )
     return np.array(table)
 
@@ -138,8 +139,13 @@ def _without_labels(names: list[str], values: np.ndarray, path: Path) -> Part:
     if not found:
         return Part(values)
     labels = values[:, found[0]]
-    if not np.array_equal(labels, np.floor(labels)):
-        raise InputError(f"expected whole numbers in {names[found[0]]!r} of {path.name}; got others: rename the column")
+    wrong = np.flatnonzero(~np.isfinite(labels) | (labels != np.floor(labels)))
+    if wrong.size:
+        name, first = names[found[0]], wrong[0]
+        raise InputError(
+            f"expected whole numbers in {name!r} of {path.name}; got {labels[first]:g} in row {first}, counted from 0: "
+            "correct it, or rename the column if it holds no labels"
+        )
     if values.shape[1] == 1:
         raise InputError(f"expected columns beside {names[0]!r} in {path.name}; got none: add data")
     return Part(np.delete(values, found, axis=1), labels.astype(np.int64))

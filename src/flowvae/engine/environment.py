@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
     """The record that a run keeps in environment.json."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
             "system": platform.platform(),
@@ -43,6 +44,12 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
             "support": data.support,
         },
     }
+
+
+def command() -> str:
+    """The command line of this process, as one would write it."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["flowvae" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
 def processor() -> str:

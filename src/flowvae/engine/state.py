@@ -85,7 +85,8 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
         return State(**content.pop("state")), content
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, TypeError) as error:
         kind = type(error).__name__  # torch's own words advise to run the file's code
-        raise InputError(f"expected a checkpoint; got {str(path)!r}, no such ({kind}): start a new run") from None
+        got = f"expected a checkpoint; got {str(path)!r}, which cannot be read ({kind})"
+        raise InputError(f"{got}: start a new run") from None
 
 
 def _fields(state: State) -> dict[str, Any]:

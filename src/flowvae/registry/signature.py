@@ -4,7 +4,7 @@ Options are validated by pydantic from their annotations, so a component carries
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -83,8 +83,10 @@ def options_of(target: Callable[..., Any]) -> list[Option]:
     return found
 
 
-def validated(model: type[M], values: dict[str, Any], path: str) -> M:
+def validated(model: type[M], values: Any, path: str) -> M:
     """A pydantic model from a table, with problems told as `InputError` and unknown keys by their nearest name."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path}: expected a table; got {values!r}: write it as name = value, or in braces")
     for key in values:
         if key not in model.model_fields:
             raise InputError(f"{path}.{key}: no such option{nearest(key, model.model_fields)}")
@@ -129,5 +131,8 @@ def _first_problem(error: ValidationError, path: str) -> str:
     if problem["type"] == "missing":
         counted = " (entries count from 0)" if isinstance(problem["loc"][-1], int) else ""
         return f"{where}: expected a value{counted}; got none: set it"
+    if problem["type"] == "too_short":
+        least = problem["ctx"]["min_length"]
+        return f"{where}: expected {least} or more entries; got {len(problem['input'])}: add what is missing"
     expectation = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{where}: expected {expectation}; got {problem['input']!r}"

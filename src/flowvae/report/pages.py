@@ -56,7 +56,8 @@ def provenance_line(results: Mapping[str, Any]) -> str:
     command = f"`{p['command']}`" if "command" in p else f"`flowvae study run {results.get('study', 'NAME')}`"
     parts = [f"Made by {command}" + _commits(told)]
     dates = sorted({str(own["date"]) for own in told if own.get("date")})
-    parts[0] += f" on {dates[0]}" if len(dates) == 1 else f" from {dates[0]} to {dates[-1]}" if dates else ""
+    if dates:
+        parts[0] += f", finished {f'on {dates[0]}' if len(dates) == 1 else f'from {dates[0]} to {dates[-1]}'}"
     for key in ("machine", "versions"):
         parts += [" or ".join(dict.fromkeys(in_words(own[key]) for own in told if own.get(key)))]
     if data:
