@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flowvae.data import load_data
-from flowvae.engine import compiling, fit, loop
+from flowvae.engine import compiling, fit, notices
 from flowvae.engine.fit import run_config
 from flowvae.engine.launch import launch
 from flowvae.engine.options import training_options
@@ -142,7 +142,7 @@ def test_a_run_of_phases_counts_the_work_of_each(data, build):
 
 
 def test_without_a_compiler_auto_trains_and_on_refuses(data, build, monkeypatch):
-    for module in (compiling, loop):
+    for module in (compiling, notices):
         monkeypatch.setattr(module, "can_compile", lambda device: False)
     monkeypatch.setattr(compiling, "COST", 0.0)
     fitted = fit(build(), data, epochs=1, quiet=True)

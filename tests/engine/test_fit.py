@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowvae.engine import fit, load, progress, read_journal
-from flowvae.engine.nonfinite import TrainingError
+from flowvae.engine.faults import TrainingError
 from flowvae.errors import InputError
 from flowvae.model import build_model
 

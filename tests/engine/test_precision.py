@@ -11,7 +11,7 @@ from flowvae.data import Data
 from flowvae.engine import Fitted, fit, precision
 from flowvae.model import VAE
 
-MODULES = ("precision.multiplies_bf16", "loop.multiplies_bf16")
+MODULES = ("precision.multiplies_bf16", "notices.multiplies_bf16")
 Build = Callable[[], VAE]
 
 

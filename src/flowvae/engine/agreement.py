@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from flowvae.data import Split
 from flowvae.engine.generators import aside
+from flowvae.engine.options import Training
+from flowvae.engine.precision import settled
 from flowvae.engine.stage import Stage
 from flowvae.engine.weights import copied
 
@@ -14,6 +17,16 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"fp32": 0.01, "bf16-mixed": 0.1}
 """By precision, how far rounding may carry gradients apart."""
+
+
+def objection(stage: Stage, train: Split, rows: Tensor, beta: Tensor, training: Training, fabric: "Fabric") -> str:
+    """What speaks against the compiled step of ``stage``, as tried on the data ``rows``: a notice, or nothing."""
+    with aside(fabric.device):
+        x = train.batch(rows)
+    found = disagreement(stage, x, beta, fabric)
+    if found < TOLERANCE[settled(training, fabric.device)]:
+        return ""
+    return f"training without compilation: compiled gradients were {found:.0%} off the plain ones"
 
 
 def disagreement(stage: Stage, x: Tensor, beta: Tensor, fabric: "Fabric") -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from flowvae.data import Data
 from flowvae.engine.ema import Average, averaged
 from flowvae.engine.folder import Folder, require_same
 from flowvae.engine.generators import rng_state, set_rng_state
@@ -30,6 +31,13 @@ class Checkpoints:
     def age(self) -> float:
         """Seconds since the run was saved."""
         return time.perf_counter() - self.saved
+
+    def begin(self, config: dict[str, Any], data: Data, model: VAE) -> None:
+        """Make the folder of a new run, with the weights it starts from."""
+        if self.folder is None:
+            return
+        self.folder.make(config, data)
+        save_weights(self.folder.weights("initial"), model.state_dict())
 
     def save(
         self, state: State, model: VAE, stage: Stage, average: Average | None, journal: Journal, device: torch.device

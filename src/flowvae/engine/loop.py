@@ -11,38 +11,34 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Data
-from flowvae.engine.agreement import TOLERANCE, disagreement
+from flowvae.engine.agreement import objection
 from flowvae.engine.checkpoints import Checkpoints, Parts, go_back, go_on
-from flowvae.engine.compiling import NO_COMPILER, can_compile, compile_options, require_compiler, worth_training
+from flowvae.engine.compiling import compile_options, require_compiler
 from flowvae.engine.ema import Average, averaged
+from flowvae.engine.faults import Fault, not_finite, too_steep
 from flowvae.engine.folder import Folder, Resume, fingerprint
 from flowvae.engine.freezing import reset, settle
-from flowvae.engine.generators import aside, rng_state, set_rng_state
+from flowvae.engine.generators import rng_state, set_rng_state
 from flowvae.engine.interrupt import Interrupted, Stop, asked_to_stop
 from flowvae.engine.journal import Journal
 from flowvae.engine.launch import align, place, reduced, require_shares, share
 from flowvae.engine.log import Log
-from flowvae.engine.nonfinite import TrainingError, diagnose, dump
+from flowvae.engine.nonfinite import dump, retrace
+from flowvae.engine.notices import on_beginning, on_resuming
 from flowvae.engine.optim import gradient_norm
 from flowvae.engine.options import Phase, Training
-from flowvae.engine.precision import EMULATED, multiplies_bf16, settled
 from flowvae.engine.progress import Bar
 from flowvae.engine.stage import Stage
-from flowvae.engine.start import TRIED, rehearse, start_from_data
+from flowvae.engine.start import compiles, rehearse, start_from_data
 from flowvae.engine.state import State
 from flowvae.engine.validation import validate
-from flowvae.engine.weights import copied, load_weights, save_weights
+from flowvae.engine.weights import copied, load_weights
 from flowvae.model import VAE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 VALIDATION_SEED = 0  # one noise for every run, so that their curves can be compared
-MOST_SKIPPED = 20
-REMEDIES = {
-    "stop": "lower optimiser.lr, set training.clip, or resume with training.on_nonfinite = 'skip'",
-    "skip": "lower optimiser.lr or set training.clip in a new run",
-}
 
 
 class Loop:
@@ -81,13 +77,9 @@ class Loop:
         else:
             require_compiler(training, fabric.device)
             work = rehearse(model, self.train, training.plan, self.stage_of, fabric)
-            steps = [phase.epochs * self.steps for phase in training.plan]
-            pays = worth_training(model, work, steps, self.batch / TRIED)
-            self.state.compiled = training.compile == "on" or (training.compile == "auto" and pays)
+            self.state.compiled = compiles(model, training, work, self.steps, self.batch)
             start_from_data(model, self.train, self.order(0)[: self.batch])
-            if self.folder:
-                self.folder.make(config, data)
-                save_weights(self.folder.weights("initial"), model.state_dict())
+            self.checkpoints.begin(config, data, model)
         align(fabric, model)
         self.initial = load_weights(folder.weights("initial")) if folder else copied(model.state_dict())
         self.state.to(fabric.device)
@@ -133,26 +125,11 @@ class Loop:
         return torch.from_numpy(order).to(self.fabric.device)
 
     def begin(self) -> None:
-        """Say what is worth saying."""
-        state, training = self.state, self.training
-        precision, before = settled(training, self.fabric.device), state.precision
-        state.precision = precision
-        if self.parts:
-            self.log.event(f"resumed at step {state.step}, epoch {state.epoch + 1}")
-            if before not in (None, precision):
-                self.log.event(f"from here on in {precision}, as this device has it; in {before} until now")
-            return
-        if training.precision == "auto":
-            self.log.event(f"precision: {precision}, as this device has it")
-        elif precision == "bf16-mixed" and not multiplies_bf16(self.fabric.device):
-            self.log.event(EMULATED)
-        if self.batch < training.batch_size:
-            self.log.event(f"the batch is the whole training split: {self.batch} data, not {training.batch_size}")
-        if state.compiled and not can_compile(self.fabric.device):
-            state.compiled = False
-            self.log.event(f"training without compilation, a fifth slower: {NO_COMPILER}")
-        if state.compiled:
-            self.log.event("compiling the step: some 20 to 90 s pass before the first one")
+        """Settle what is the device's to decide, and say what is worth saying."""
+        state, training, device = self.state, self.training, self.fabric.device
+        said = on_resuming(state, training, device) if self.parts else on_beginning(state, training, self.batch, device)
+        for notice in said:
+            self.log.event(notice)
 
     def enter(self, phase: Phase) -> None:
         """Set the phase up: after the one before, or as its checkpoint says."""
@@ -175,12 +152,10 @@ class Loop:
         options = compile_options(self.training, fabric.device, fabric.world_size)
         stage.prepare(fabric, options if state.compiled else None, before)
         if state.compiled and fabric.world_size == 1:
-            with aside(fabric.device):
-                x = self.train.batch(self.order(state.epoch)[: self.batch])
-            found = disagreement(stage, x, self.beta, fabric)
-            if not found < TOLERANCE[settled(self.training, fabric.device)]:
+            rows = self.order(state.epoch)[: self.batch]
+            if notice := objection(stage, self.train, rows, self.beta, self.training, fabric):
                 state.compiled = False
-                self.log.event(f"training without compilation: compiled gradients were {found:.0%} off the plain ones")
+                self.log.event(notice)
                 return self.prepared(phase, before)
         return stage
 
@@ -209,9 +184,9 @@ class Loop:
         # The one wait for the device in a step: the same answer in every process, before the weights change.
         checked, size = torch.stack([reduced(fabric, loss.detach() + norm, "sum"), norm]).tolist()
         if not math.isfinite(checked):
-            self.not_finite(indices, before)
+            self.leave_out(self.diagnosed(indices, before), before)
         elif self.training.skip and size > self.training.skip:
-            self.too_steep(size, before)
+            self.leave_out(too_steep(size, self.training.skip), before)
         else:
             if self.training.clip:
                 torch.nn.utils.clip_grads_with_norm_(stage.parameters, self.training.clip, norm)
@@ -226,39 +201,24 @@ class Loop:
         state.position, state.step, state.clock = state.position + 1, state.step + 1, state.clock + 1
         self.log.watch.steps += 1
 
-    def not_finite(self, indices: Tensor, before: dict[str, Tensor]) -> None:
-        """Name the term and keep the batch; the step is left out where that is asked for."""
-        device = self.fabric.device
-        after = rng_state(device)
-        set_rng_state(before, device)
-        x = self.train.batch(indices)
-        with self.fabric.autocast():
-            finding = diagnose(self.stage.plain, x, self.beta, indices)
-        set_rng_state(after, device)
-        found = str(finding)
-        if self.folder:
-            found += dump(self.folder.path, self.state.step, finding, indices, x, before)
-        way = self.training.on_nonfinite
-        self.leave_out(found, before, way == "skip", "finite numbers in training", REMEDIES[way])
+    def diagnosed(self, indices: Tensor, before: dict[str, Tensor]) -> Fault:
+        """Name the term that is not finite, and keep the batch."""
+        finding, x = retrace(self.stage.plain, self.train, indices, self.beta, before, self.fabric)
+        kept = dump(self.folder.path, self.state.step, finding, indices, x, before) if self.folder else ""
+        return not_finite(f"{finding}{kept}", self.training.on_nonfinite)
 
-    def too_steep(self, norm: float, before: dict[str, Tensor]) -> None:
-        """Leave the step out."""
-        found, expected = f"a gradient of norm {norm:g}", f"a norm of at most {self.training.skip:g}"
-        self.leave_out(found, before, True, expected, "raise training.skip, or lower optimiser.lr")
-
-    def leave_out(self, found: str, before: dict[str, Tensor], allowed: bool, expected: str, remedy: str) -> None:
+    def leave_out(self, fault: Fault, before: dict[str, Tensor]) -> None:
         """Skip the step, if that is allowed and the last ones were not all skipped; else stop as before it."""
         state = self.state
-        message = f"step {state.step}, epoch {state.epoch + 1}: {found}"
-        if allowed and state.skipped < MOST_SKIPPED:
+        where = f"step {state.step}, epoch {state.epoch + 1}"
+        if fault.may_be_left_out(state.skipped):
             state.skipped += 1
-            self.log.event(f"skipped {message}")
+            self.log.event(f"skipped {where}: {fault.found}")
             return
         set_rng_state(before, self.fabric.device)  # what is saved is the run before this step
-        self.log.event(f"stopped at {message}")
+        self.log.event(f"stopped at {where}: {fault.found}")
         self.save()
-        after_skips = f" after {state.skipped} skipped steps in a row" if state.skipped else ""
-        raise TrainingError(f"expected {expected}; got, at {message}{after_skips}: {remedy}")
+        raise fault.error(where, state.skipped)
 
     def after_step(self, stop: Stop) -> None:
         """Show, log, save and stop, each when it is time."""

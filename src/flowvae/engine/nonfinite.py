@@ -3,19 +3,20 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from flowvae.data import Split
+from flowvae.engine.generators import aside, set_rng_state
 from flowvae.engine.step import Step
 from flowvae.engine.weights import atomically
-from flowvae.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 MOST_DUMPED = 20
-
-
-class TrainingError(InputError):
-    """Training cannot go on: the message says why, and what to try."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,20 @@ class Finding:
             where = f" for {len(self.indices)} data of the batch (training indices {shown})"
         names = ", ".join(self.parameters[:4]) + (", ..." if len(self.parameters) > 4 else "")
         return f"{self.term} is not finite{where}" + (f"; parameters not finite: {names}" if self.parameters else "")
+
+
+def retrace(
+    step: Step, train: Split, indices: Tensor, beta: Tensor, rng: dict[str, Tensor], fabric: "Fabric"
+) -> tuple[Finding, Tensor]:
+    """What `diagnose` finds in a step, and its batch: both drawn as from the generators' state ``rng`` before it.
+
+    The generators are left where they are.
+    """
+    with aside(fabric.device):
+        set_rng_state(rng, fabric.device)
+        x = train.batch(indices)
+        with fabric.autocast():
+            return diagnose(step, x, beta, indices), x
 
 
 def diagnose(step: Step, x: Tensor, beta: Tensor, indices: Tensor) -> Finding:

@@ -1,4 +1,4 @@
-"""Before the first step: what cannot work is found out, and the parts that start from data do."""
+"""Before the first step: what cannot work is found out, what is compiled decided, and what starts from data does."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Split
+from flowvae.engine.compiling import worth_training
 from flowvae.engine.freezing import settle
 from flowvae.engine.generators import aside
-from flowvae.engine.options import Phase
+from flowvae.engine.options import Phase, Training
 from flowvae.engine.stage import Stage
 from flowvae.engine.weights import copied
 from flowvae.engine.work import Work
@@ -45,6 +46,13 @@ def rehearse(
     model.load_state_dict(before)
     model.train()
     return found
+
+
+def compiles(model: VAE, training: Training, work: Sequence[Work], steps_per_epoch: int, batch: int) -> bool:
+    """Whether a new run is to compile its steps: "auto" does where the work that `rehearse` found wins that back."""
+    steps = [phase.epochs * steps_per_epoch for phase in training.plan]
+    pays = worth_training(model, work, steps, batch / TRIED)
+    return training.compile == "on" or (training.compile == "auto" and pays)
 
 
 def start_from_data(model: VAE, train: Split, rows: Tensor) -> None:
