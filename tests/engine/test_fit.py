@@ -214,9 +214,10 @@ def test_a_config_is_a_recipe_of_the_same_run(data, build, tmp_path):
     assert same_weights(first.model, again.model)
 
 
-def test_a_finished_run_returns_at_once(data, build, tmp_path):
+def test_a_finished_run_returns_at_once_and_says_so(data, build, tmp_path, capsys):
     first = fit(build(), data, epochs=2, run=tmp_path / "run", quiet=True)
-    again = fit(build(), data, epochs=2, run=tmp_path / "run", resume=True, quiet=True)
+    again = fit(build(), data, epochs=2, run=tmp_path / "run", resume=True)
+    assert "this run was finished before" in capsys.readouterr().err
     assert same_weights(first.model, again.model)
     assert again.history == first.history
     assert (again.best_elbo, again.steps) == (first.best_elbo, first.steps)

@@ -93,7 +93,9 @@ class Loop:
     def run(self) -> State:
         """Train to the end, and leave the model with its best weights."""
         with closing(self.log.journal):
-            if not self.state.finished:
+            if self.state.finished:
+                self.log.bar.note("this run was finished before: nothing is left to train")
+            else:
                 with self.log.bar, asked_to_stop() as stop:
                     self.go_through(stop)
         self.checkpoints.keep_best(self.state)
