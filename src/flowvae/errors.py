@@ -18,6 +18,15 @@ def a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and its noun.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def listed(options: Iterable[str], command: str = "") -> str:
     """The ``options`` in words, sorted: as many as a sentence bears, and the ``command`` that prints them all.
 

@@ -29,7 +29,7 @@ from flowvae.cli.shared import (
     require_new,
     require_writable,
 )  # fmt: skip
-from flowvae.errors import InputError
+from flowvae.errors import InputError, counted
 
 if TYPE_CHECKING:
     from flowvae.runs import Run
@@ -119,7 +119,7 @@ def sample(
         from flowvae.report.pictures import save_samples
 
         save_samples(means, out)
-    note(f"{n} samples in {out}")
+    note(f"{counted(n, 'sample')} in {out}")
 
 
 def reconstruct(

@@ -13,7 +13,7 @@ from flowvae.data.base import Data
 from flowvae.data.parts import Parts, find_missing, shares
 from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
 from flowvae.data.readers import read
-from flowvae.errors import InputError
+from flowvae.errors import InputError, counted
 
 WORDS = {
     "binary": "bits",
@@ -62,8 +62,8 @@ class Inspection:
         shapes = ", ".join(f"{split} {shape}" for split, shape in self.shapes.items())
         if len(self.shapes) == 1:
             shapes = f"{self.shapes['train']}, without splits"
-        lost = f"{self.missing} values in {self.missing_rows} rows, the first in {self.first_missing}"
-        again = f"{self.duplicates} rows repeat an earlier one"
+        lost = f"{counted(self.missing, 'value')} in {counted(self.missing_rows, 'row')}"
+        again = f"{counted(self.duplicates, 'row')} {'repeats' if self.duplicates == 1 else 'repeat'} an earlier one"
         if len(self.shapes) > 1:
             again += f", {self.shared} of them one of another part"
         return [
@@ -71,7 +71,7 @@ class Inspection:
             f"shape       {shapes}{', with labels' if self.labels else ''}",
             f"range       {interval(self.minimum, self.maximum)}",
             f"type        {self.dtype}, {'whole' if self.whole else 'real'} numbers",
-            f"not finite  {lost if self.missing else 'none'}",
+            f"not finite  {f'{lost}, the first in {self.first_missing}' if self.missing else 'none'}",
             f"duplicates  {again if self.duplicates else 'none'}",
             f"likelihood  {self.advice}",
             *([f"training    would refuse it: {self.refusal}"] if self.refusal else []),
