@@ -45,6 +45,24 @@ def test_curves_of_a_group_share_a_colour_and_a_legend_entry() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["diagonal Gaussian", "full covariance", "planar flow, 8 steps", "inverse autoregressive flow, 4 steps"],
+        [f"row {i} of a study" for i in range(14)],
+        ["short", "W" * 300],
+    ],
+)
+def test_legend_lies_within_its_figure(labels: list[str]) -> None:
+    figure = training_curves({label: [(curve([-3.0, -2.0]), curve([-3.0, -2.5], best=1))] for label in labels})
+    png(figure)
+    shown, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert 0 <= shown.x0 < shown.x1 <= whole.x1
+    assert shown.y0 >= 0
+    assert figure.axes[0].get_window_extent().height > 0.5 * 3.7 * figure.dpi
+    assert [text.get_text().replace("\n", "") for text in figure.legends[0].get_texts()][:2] == labels[:2]
+
+
 def test_curves_of_an_epoch_without_numbers_are_drawn() -> None:
     nothing = np.full(1, np.nan)
     png(training_curves({"x": [(curve([]), Curve(np.array([1.0]), nothing, nothing, nothing))]}))

@@ -23,7 +23,7 @@ def training_curves(series: Mapping[str, Sequence[tuple[Curve, Curve]]]) -> Figu
     ``series`` maps a label to (training, validation) curves, one pair a seed. Each panel's range leaves out the first
     tenth of the epochs, whose fall would flatten the rest. A dot marks the epoch whose weights were kept as best.
     """
-    figure = canvas(WIDTH, 3.7)
+    figure = canvas(WIDTH, 3.48)
     panels = figure.subplots(1, len(TERMS))
     for axes, (term, title) in zip(panels, TERMS, strict=True):
         settled: list[np.ndarray] = []
@@ -106,7 +106,7 @@ def study_chart(rows: Sequence[StudyRow], metrics: Sequence[str] = ("elbo", "log
     """
     marks = list(zip(metrics, PALETTE, "oDs^", strict=False))
     lanes = np.linspace(-0.17, 0.17, len(marks)) if len(marks) > 1 else [0.0]
-    figure = canvas(WIDTH, 1.1 + (0.28 + 0.22 * len(marks)) * len(rows))
+    figure = canvas(WIDTH, 0.88 + (0.28 + 0.22 * len(marks)) * len(rows))
     axes = figure.subplots()
     for y, row in enumerate(rows):
         for (name, colour, marker), lane in zip(marks, lanes, strict=True):

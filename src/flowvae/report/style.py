@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from io import BytesIO
+from textwrap import wrap
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
@@ -16,6 +20,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4
 
 DPI = 192  # two pixels of the file to a pixel of the page
 WIDTH = 10.8  # inches: a figure as wide as the page's text
+PAD = 0.06  # inches around panels and legend
 
 
 def colours(count: int) -> list[str]:
@@ -27,8 +32,8 @@ def colours(count: int) -> list[str]:
 
 def canvas(width: float, height: float) -> Figure:
     """An empty white figure, its layout constrained so that no label is cut."""
-    figure = Figure(figsize=(width, height), facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.06)
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=PAD, h_pad=PAD)
     return figure
 
 
@@ -60,20 +65,42 @@ def bare(axes: Axes, title: str = "") -> None:
     axes.spines[:].set_visible(False)
 
 
-def legend(figure: Figure, handles: Sequence, labels: Sequence[str], columns: int = 8) -> Legend:
-    """One legend under the whole figure."""
-    box = figure.legend(
-        list(handles),
-        list(labels),
-        loc="outside lower left",
-        ncols=min(columns, len(labels)),
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=INK,
-        handlelength=2.2,
-        columnspacing=1.8,
-    )
-    plain(box.get_texts())
+def within(text: str, width: float, **font: Any) -> str:
+    """The text in lines none of which is wider than ``width`` inches; ``font`` is its size and weight."""
+    look, ruler = FontProperties(**font), RendererAgg(1, 1, DPI)
+
+    def inches(line: str) -> float:
+        return ruler.get_text_width_height_descent(line, look, ismath=False)[0] / DPI
+
+    for most in range(len(text) if inches(text) > width else 0, 0, -1):
+        lines = wrap(text, most)
+        if all(inches(line) <= width for line in lines):
+            return "\n".join(lines)
+    return text
+
+
+def legend(figure: Figure, handles: Sequence, labels: Sequence[str]) -> Legend:
+    """One legend under the whole figure, in as many columns as its width holds; the figure grows by its height."""
+    width = figure.get_figwidth() - 2 * PAD
+    texts = [within(label, width - 0.5, size=8.5) for label in labels]  # half an inch for the handle
+    for columns in range(len(texts), 0, -1):
+        box = figure.legend(
+            list(handles),
+            texts,
+            loc="outside lower left",
+            ncols=columns,
+            frameon=False,
+            fontsize=8.5,
+            labelcolor=INK,
+            handlelength=2.2,
+            columnspacing=1.8,
+        )
+        plain(box.get_texts())
+        extent = box.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        if columns == 1 or extent.width <= width * figure.dpi:
+            break
+        box.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
     return box
 
 
