@@ -1,12 +1,14 @@
 import subprocess
 import sys
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from PIL import Image
 
 from flowvae.report.curves import Curve
@@ -173,6 +175,20 @@ def test_error_of_colours_is_the_mean_over_channels() -> None:
 def test_bytes_and_floats_are_compared_on_one_scale() -> None:
     x = np.array([[[0, 255], [255, 0]]], dtype=np.uint8)
     assert largest_error(x, (x / 255).astype(np.float16)) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 32, 8), (5,)])
+def test_titles_lie_within_their_panels(shape: tuple[int, ...]) -> None:
+    labels = ["short", "inverse autoregressive flow with 4 steps", "full-covariance Gaussian, and more", "W" * 40]
+    noise = np.random.default_rng(0).random((12, *shape))
+    plates = [sample_grids(dict.fromkeys(labels, noise)), reconstructions(dict.fromkeys(labels, (noise, noise)), 1)]
+    for figure in plates:
+        figure.draw_without_rendering()
+        titles = [title for axes in figure.axes for title in axes.findobj(Text) if title.get_fontweight() == "bold"]
+        extents = [title.get_window_extent() for title in titles if title.get_text()]
+        assert len(extents) >= len(labels)
+        assert all(box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in extents)
+        assert not any(one.overlaps(other) for one, other in combinations(extents, 2))
 
 
 def test_many_series_have_distinct_colours() -> None:

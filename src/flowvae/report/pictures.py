@@ -13,11 +13,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from flowvae.report.grid import as_images, enlarge, limits, save_grid, tile, to_unit
-from flowvae.report.style import DPI, MUTED, PALETTE, WIDTH, bare, canvas, dress
+from flowvae.report.style import DPI, MUTED, PAD, PALETTE, WIDTH, bare, canvas, dress, heading
 from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
 ACROSS = 12  # data in a row of reconstructions, or more where there would be more rows than columns
+SCALE = 0.6  # inches beside a panel that its scale and its label take
 LARGEST = 1.5  # inches of a reconstructed picture's side, however few there are
 ERRORS = "magma"  # no error is black, as the pictures' own ground
 
@@ -32,19 +33,25 @@ def sample_grids(panels: Mapping[str, np.ndarray], columns: int | None = None, w
         return text_panels({label: [str(line) for line in lines] for label, lines in panels.items()})
     across = min(len(panels), 4)
     down = ceil(len(panels) / across)
+    side = width / across - 2 * PAD
     boards = {label: _board(images, columns) for label, images in panels.items()}
-    side = width / across
-    tallest = max(_height(images, boards[label]) for label, images in panels.items())
-    figure = canvas(width, down * (min(tallest, 2.0) * (side - 0.12) + 0.12 + 0.25 * any(panels)))
+    heights = {label: _height(images, boards[label]) for label, images in panels.items()}
+    tallest = min(max(heights.values()), 2.0)
+    rooms = {label: side * min(1, tallest / heights[label]) - SCALE * (boards[label] is None) for label in panels}
+    titles = {label: heading(label, room) for label, room in rooms.items()}
+    above = [inches for _, inches in titles.values()]
+    lines = sum(max(above[i : i + across]) for i in range(0, len(above), across))
+    figure = canvas(width, down * (tallest * side + 2 * PAD) + lines)
     for axes, (label, images) in zip(figure.subplots(down, across, squeeze=False).flat, panels.items(), strict=False):
-        board = boards[label]
+        board, (title, _) = boards[label], titles[label]
         if board is not None:
             axes.imshow(_rgb(board))
-            bare(axes, label)
+            axes.set_anchor("N")  # where the layout takes the title to be
+            bare(axes, title)
         elif _in_the_plane(images):
-            _points(axes, images, label)
+            _points(axes, images, title)
         else:
-            _heat_map(axes, np.asarray(images), label)
+            _heat_map(axes, np.asarray(images), title)
     for axes in figure.axes[len(panels) : down * across]:
         axes.set_visible(False)
     return figure
@@ -80,12 +87,13 @@ def reconstructions(
         return _reconstructed_rows(panels, worst, width)
     boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
     width = min(width, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()))
-    heights = [(width - 1.6) * board.shape[0] / board.shape[1] + 0.42 * bool(label) for label, board in boards.items()]
-    figure = canvas(width, 0.12 + sum(heights))
+    titles = {label: heading(label, width - 1.6) for label in boards}
+    heights = [(width - 1.6) * board.shape[0] / board.shape[1] for board in boards.values()]
+    figure = canvas(width, 2 * PAD + sum(heights) + sum(above + 0.17 * bool(above) for _, above in titles.values()))
     every = list(figure.subplots(len(boards), 1, squeeze=False)[:, 0])
     for axes, (label, board) in zip(every, boards.items(), strict=True):
         axes.imshow(board)
-        bare(axes, label)
+        bare(axes, titles[label][0])
         count = len(panels[label][0])
         blocks = ceil(count / _across(count))
         places = [board.shape[0] * (i + 0.5) / (3 * blocks) for i in range(3 * blocks)]
@@ -184,7 +192,8 @@ def _reconstructed_rows(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], wor
     figure = canvas(width, 2.9 * len(panels))
     for row, (label, (x, mean)) in zip(figure.subplots(len(panels), 3, squeeze=False), panels.items(), strict=True):
         low, high = min(x.min(), mean.min()), max(x.max(), mean.max())
-        _heat_map(row[0], x, f"{label}: original" if label else "original", low, high)
+        title, _ = heading(f"{label}: original" if label else "original", width / 3 - SCALE)
+        _heat_map(row[0], x, title, low, high)
         _heat_map(row[1], mean, "mean", low, high)
         _heat_map(row[2], _errors(x, mean), "|error|", 0, worst, ERRORS)
     return figure

@@ -79,6 +79,12 @@ def within(text: str, width: float, **font: Any) -> str:
     return text
 
 
+def heading(title: str, width: float) -> tuple[str, float]:
+    """A panel's title in lines that ``width`` inches hold, and the inches that they take above it."""
+    lines = within(title, width, size=9.5, weight="bold")
+    return lines, 0.09 + 0.16 * len(lines.splitlines()) if title else 0.0
+
+
 def legend(figure: Figure, handles: Sequence, labels: Sequence[str]) -> Legend:
     """One legend under the whole figure, in as many columns as its width holds; the figure grows by its height."""
     width = figure.get_figwidth() - 2 * PAD
