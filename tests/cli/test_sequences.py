@@ -1,11 +1,13 @@
 """Commands on runs of sequences: print, JSON lines, walks, proposals, and what is refused."""
 
 import json
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from flowvae.cli import main
 from flowvae.data import Split, load_data
@@ -143,9 +145,13 @@ def test_pictures_want_a_file(trained: Path, refused) -> None:
     assert "only sequences can be written" in refused("interpolate", trained, "abc", "0", "-o", "x.png")
 
 
-def test_a_walk_between_pictures_is_a_picture(trained: Path, tmp_path: Path) -> None:
-    assert main(["interpolate", str(trained), "0", "1", "-o", str(tmp_path / "walk.png")]) == 0
-    assert (tmp_path / "walk.png").stat().st_size > 0
+@pytest.mark.parametrize(("points", "across"), [(8, 8), (13, 7), (30, 10)])
+def test_a_walk_between_pictures_is_a_picture(trained: Path, tmp_path: Path, points: int, across: int) -> None:
+    path = tmp_path / "walk.png"
+    assert main(["interpolate", str(trained), "0", "1", "-o", str(path), "-n", str(points)]) == 0
+    with Image.open(path) as picture:
+        tiles = picture.width / picture.height * (9 * ceil(points / across) - 1)
+    assert round(tiles) == 9 * across - 1
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Walks through the latents of a run: between two data, and towards a better label."""
 
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -73,9 +74,9 @@ def interpolate(
     if opened.schema:
         tell_sequences(opened.schema, found, out)
         return
-    from flowvae.report.pictures import save_samples
+    from flowvae.report.pictures import ACROSS, save_samples
 
-    save_samples(found, _needed(out), columns=n)
+    save_samples(found, _needed(out), columns=ceil(n / ceil(n / ACROSS)))
     note(f"{n} points in {out}")
 
 

@@ -17,7 +17,7 @@ from flowvae.report.style import DPI, MUTED, PAD, PALETTE, WIDTH, bare, canvas, 
 from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
-ACROSS = 12  # data in a row of reconstructions, or more where there would be more rows than columns
+ACROSS = 12  # data in a row of a walk or of reconstructions, or more of these where rows would outnumber columns
 SCALE = 0.6  # inches beside a panel that its scale and its label take
 LARGEST = 1.5  # inches of a reconstructed picture's side, however few there are
 ERRORS = "magma"  # no error is black, as the pictures' own ground
