@@ -51,6 +51,7 @@ def test_page_has_every_section_of_a_complete_run(make_run, tmp_path: Path) -> N
     for said in ("flowvae train mlp-iaf", "0123456789abcdef", "torch 2.6.0", "Some CPU", "ab" * 32, "binarise dynamic"):
         assert said in found.text["provenance"]
     assert 'name = "iaf"' in found.text["config"]
+    assert "do not add up to the rate" in found.text["kl"]
 
 
 def test_page_loads_nothing_from_outside(make_run, results: dict[str, Any], tmp_path: Path) -> None:

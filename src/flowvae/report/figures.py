@@ -12,7 +12,7 @@ from flowvae.report.curves import Curve
 from flowvae.report.metrics import metric
 from flowvae.report.rendering import number
 from flowvae.report.rows import StudyRow
-from flowvae.report.style import INK, MUTED, PALETTE, WIDTH, canvas, colours, dress, legend, plain
+from flowvae.report.style import INK, MUTED, PALETTE, WIDTH, canvas, colours, dress, heading, legend, plain
 
 TERMS = (("elbo", "−ELBO"), ("rate", "rate: KL(q ‖ p)"), ("distortion", "distortion: −E log p(x | z)"))
 
@@ -67,15 +67,20 @@ def limit(axes: Axes, settled: Sequence[np.ndarray]) -> None:
 
 
 def kl_per_dimension(groups: Sequence[np.ndarray], top: float | None = None) -> Figure:
-    """KL of each latent dimension in nats, sorted, one panel a group.
+    """KL of the marginal of each latent dimension in nats, sorted, one panel a group.
 
+    Where q correlates dimensions, they do not add up to the KL of the group: a panel's title says what its sum is.
     ``top`` is the greatest KL of the scale, for a scale common to several figures; the greatest one here by default.
     """
     groups = [np.sort(np.asarray(group, dtype=float).ravel())[::-1] for group in groups]
     top = top or max(float(group.max(initial=0)) for group in groups) or 1.0
     columns = min(len(groups), 4)
     rows = ceil(len(groups) / columns)
-    figure = canvas(WIDTH if columns > 2 else 5.18, 0.7 + 1.9 * rows)
+    width = WIDTH if columns > 2 else 5.18
+    sums = [f"sum of marginals {number(group.sum())} nats" for group in groups]
+    named = [f"group {i}: {text}" for i, text in enumerate(sums, 1)] if len(groups) > 1 else sums
+    titles = [heading(text, width / columns - 0.5) for text in named]
+    figure = canvas(width, 0.7 + rows * (1.65 + max(inches for _, inches in titles)))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for i, axes in enumerate(panels.flat):
         if i >= len(groups):
@@ -86,13 +91,7 @@ def kl_per_dimension(groups: Sequence[np.ndarray], top: float | None = None) -> 
             axes.bar(np.arange(1, len(kl) + 1), kl, width=0.78, color=PALETTE[0])
         else:
             axes.stairs(kl, np.arange(len(kl) + 1) + 0.5, fill=True, color=PALETTE[0])
-        name = f"group {i + 1}: " if len(groups) > 1 else ""
-        dress(
-            axes,
-            f"{name}{kl.sum():.2f} nats",
-            x="dimension, sorted",
-            y="KL in nats" if i % columns == 0 else "",
-        )
+        dress(axes, titles[i][0], x="dimension, sorted", y="KL in nats" if i % columns == 0 else "")
         axes.set_xlim(0.3, len(kl) + 0.7)
         axes.locator_params(axis="x", integer=True, nbins=6)
         axes.set_ylim(0, 1.05 * top)
