@@ -152,6 +152,16 @@ def test_reconstruction_rows_are_original_mean_and_error() -> None:
     assert largest_error(x, mean) == 1.0
 
 
+@pytest.mark.parametrize(("panels", "count"), [(1, 1), (1, 10), (6, 10), (1, 100)])
+def test_scale_of_errors_is_narrow_however_tall_the_figure(panels: int, count: int) -> None:
+    x = np.random.default_rng(0).random((count, 1, 8, 8))
+    figure = reconstructions({f"row {i}": (x, x / 2) for i in range(panels)}, count)
+    figure.draw_without_rendering()
+    box = figure.axes[-1].get_window_extent()
+    assert 0.1 <= box.width / figure.dpi <= 0.2
+    assert 1 <= box.height / figure.dpi <= 2.5
+
+
 def test_many_reconstructions_are_blocks_of_three_rows(recwarn: pytest.WarningsRecorder) -> None:
     x = np.linspace(0, 1, 100)[:, None, None, None] * np.ones((1, 4, 4))
     figure = reconstructions({"": (x, x / 2)}, 100)

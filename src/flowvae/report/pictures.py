@@ -20,6 +20,7 @@ PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
 ACROSS = 12  # data in a row of a walk or of reconstructions, or more of these where rows would outnumber columns
 SCALE = 0.6  # inches beside a panel that its scale and its label take
 LARGEST = 1.5  # inches of a reconstructed picture's side, however few there are
+BAR, THICK = 2.2, 0.14  # inches: the scale of errors at its longest, and across
 ERRORS = "magma"  # no error is black, as the pictures' own ground
 
 
@@ -100,7 +101,11 @@ def reconstructions(
         axes.set_yticks(places, ["original", "mean", "|error|"] * blocks)
         axes.tick_params(labelsize=8, colors=MUTED, length=0)
     scale = ScalarMappable(Normalize(0, worst), ERRORS)
-    _colour_bar(figure.colorbar(scale, ax=every, shrink=0.6, aspect=14, pad=0.015))
+    length = min(heights[0], BAR)
+    beside = {"shrink": length / figure.get_figheight(), "aspect": length / THICK, "pad": 0.015, "anchor": (0, 1)}
+    bar = figure.colorbar(scale, ax=every, **beside)
+    bar.set_label("|error|", fontsize=8, color=MUTED)
+    _colour_bar(bar)
     return figure
 
 
@@ -168,7 +173,7 @@ def _points(axes: Axes, points: np.ndarray, title: str) -> None:
 
 def _colour_bar(bar: Colorbar) -> None:
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7.5, colors=MUTED, length=0)
+    bar.ax.tick_params(labelsize=8, colors=MUTED, length=0)
 
 
 def _heat_map(
