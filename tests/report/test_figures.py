@@ -65,6 +65,18 @@ def test_legend_lies_within_its_figure(labels: list[str]) -> None:
     assert [text.get_text().replace("\n", "") for text in figure.legends[0].get_texts()][:2] == labels[:2]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10, 12, 300])
+def test_epochs_are_counted_in_whole_numbers(epochs: int) -> None:
+    values = list(np.linspace(-40, -30, epochs))
+    figure = training_curves({"x": [(curve(values), curve(values))]})
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert len(ticks) >= 1
+        assert all(tick == round(tick) for tick in ticks)
+
+
 def test_curves_of_an_epoch_without_numbers_are_drawn() -> None:
     nothing = np.full(1, np.nan)
     png(training_curves({"x": [(curve([]), Curve(np.array([1.0]), nothing, nothing, nothing))]}))

@@ -31,6 +31,7 @@ def training_curves(series: Mapping[str, Sequence[tuple[Curve, Curve]]]) -> Figu
             for train, validation in pairs:
                 settled += _lines(axes, term, colour, train, validation)
         dress(axes, title, x="epoch", y="nats per datum" if axes is panels[0] else "")
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         limit(axes, settled)
     handles = [Line2D([], [], color=colour, linewidth=2.4) for colour in colours(len(series))]
     handles += [

@@ -91,6 +91,7 @@ def _trajectories(axes: Axes, record: Record) -> None:
         axes.annotate(label, (epochs[-1], below), (3, 0), textcoords="offset points", fontsize=6.5, color=colour)
     axes.set_ylim(-0.03, max(1.03, below + 0.03))
     dress(axes, "probability of each gate", x="epoch")
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
 
 
 def ancestral_figure(record: Record, held: np.ndarray, resampled: np.ndarray) -> Figure:
