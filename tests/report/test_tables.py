@@ -99,6 +99,17 @@ def test_metrics_of_the_results_decide_the_columns(results: dict[str, Any]) -> N
     assert "−ELBO" not in row
 
 
+def test_table_of_nats_and_counts_says_which_are_nats(results: dict[str, Any]) -> None:
+    assert study_table(results).caption.startswith("Nats per held-out datum, lower is better.")
+    results["metrics"] = ["elbo", "log_likelihood", "edges"]
+    for edges, row in zip((0, 6, 6), results["rows"], strict=True):
+        for run in row["runs"]:
+            run["edges"] = edges
+    table = study_table(results)
+    assert table.caption.startswith("In nats per held-out datum, lower is better: −ELBO, −log p(x). Mean over seeds")
+    assert {"6.0 (0.0)", "+6.0 (0.0)\n[6.0, 6.0]"} <= set(table.rows[1])
+
+
 def test_results_without_rows_are_refused() -> None:
     with pytest.raises(InputError, match="flowvae study run"):
         study_table({"rows": []})

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from flowvae.report.metrics import metric, metrics_of
+from flowvae.report.metrics import in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error
 from flowvae.report.rows import StudyRow, left_out, study_rows
 
@@ -50,7 +50,7 @@ def _caption(rows: Collection[StudyRow], names: Sequence[str]) -> list[str]:
     """What the figures are, a sentence each."""
     said = [f"{m.title}{', in nats' if m.nats else ''}." for m in map(metric, names)]
     if len(names) > 1:
-        said = ["Nats per held-out datum where not said otherwise; lower is better."]
+        said = [in_nats(names)]
     seeds = max(len(row.seeds) for row in rows)
     said += ["Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."]
     samples = {row.samples for row in rows if row.seeds and "log_likelihood" in names} - {"1"}

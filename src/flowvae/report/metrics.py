@@ -1,6 +1,6 @@
 """The metrics of results: their titles, signs and decimals, and which of them a study shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ METRICS = {
     "gaussian_bits_per_dim": Metric("bits/dim of a Gaussian", decimals=3, nats=False),
     "ess": Metric("ESS", decimals=1, nats=False),
     "active_units": Metric("active units", decimals=1, nats=False),
+    "edges": Metric("edges", decimals=1, nats=False),
     "match_taught": Metric("exact match, taught (%)", decimals=1, nats=False),
     "match": Metric("exact match, free-running (%)", decimals=1, nats=False),
     "feature_error": Metric("error of features", decimals=3, nats=False),
@@ -51,6 +52,20 @@ def as_shown(record: Mapping[str, Any], name: str) -> float | None:
     """The metric ``name`` of a record with its sign as shown; None where the record has none."""
     value = record.get(name)
     return None if value is None else metric(name).sign * float(value)
+
+
+def in_nats(names: Sequence[str]) -> str:
+    """A sentence on the unit of the metrics: where some are counts or shares, it lists those in nats.
+
+    >>> in_nats(["gap", "rate"]), in_nats(["gap", "rate", "edges"])
+    ('Nats per held-out datum, lower is better.', 'In nats per held-out datum, lower is better: gap, rate.')
+    """
+    nats = [metric(name).title for name in names if metric(name).nats]
+    if not nats:
+        return "Means on held-out data."
+    if len(nats) == len(names):
+        return "Nats per held-out datum, lower is better."
+    return f"In nats per held-out datum, lower is better: {', '.join(nats)}."
 
 
 def metrics_of(results: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flowvae.report.crossed import crossed_table
 from flowvae.report.intervals import paired_difference
-from flowvae.report.metrics import as_shown, metric, metrics_of
+from flowvae.report.metrics import as_shown, in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error, with_interval
 from flowvae.report.rows import StudyRow, left_out, study_rows
 from flowvae.report.runs import Run
@@ -74,8 +74,7 @@ def _published(published: Mapping[str, Any], names: Sequence[str]) -> tuple[str,
 
 
 def _study_caption(rows: Sequence[StudyRow], names: Sequence[str]) -> str:
-    shown = [metric(name) for name in names]
-    parts = ["Nats per held-out datum, lower is better." if any(m.nats for m in shown) else "Means on held-out data."]
+    parts = [in_nats(names)]
     if max(len(row.seeds) for row in rows) > 1:
         parts.append(
             "Mean over seeds, in parentheses its standard error; difference to the first row paired by seed, with its "
