@@ -23,6 +23,12 @@ def cells(results: dict[str, Any], label: str) -> dict[str, str]:
     return shown
 
 
+def in_terminal(table: Table, width: int) -> str:
+    out = StringIO()
+    Console(file=out, width=width).print(table.rich(width))
+    return out.getvalue()
+
+
 def test_row_shows_mean_error_and_paired_difference(results: dict[str, Any]) -> None:
     row = cells(results, "full covariance")
     assert row["−ELBO"] == "31.52 (0.25)"
@@ -123,18 +129,29 @@ def test_each_renderer_escapes_for_its_medium() -> None:
     row = table.markdown().splitlines()[2]
     assert len(re.findall(r"(?<!\\)\|", row)) == 3
     assert "\\*z\\*" in row
-    out = StringIO()
-    Console(file=out, width=200).print(table.rich())
-    assert hostile in out.getvalue()
+    assert hostile in in_terminal(table, 200)
 
 
 def test_terminal_table_breaks_no_number_at_80_columns(results: dict[str, Any]) -> None:
-    out = StringIO()
-    Console(file=out, width=80).print(study_table(results).rich())
-    text = out.getvalue()
+    text = in_terminal(study_table(results), 80)
     assert max(map(len, text.splitlines())) <= 80
     for figure in ("31.52 (0.25)", "−0.59 (0.06)", "[−0.84, −0.34]", "82.02 (0.08)"):
         assert figure in text
+
+
+def test_terminal_table_stacks_no_more_columns_than_its_width_asks_for(results: dict[str, Any]) -> None:
+    results["rows"][1]["published"] = {}
+    narrow, wide, widest = (in_terminal(study_table(results), width) for width in (70, 90, 200))
+    assert not re.search(r"binarisation +K +seeds", narrow)
+    assert re.search(r"binarisation +K +seeds", wide)
+    assert re.search(r"31.52 \(0.25\) .* dynamic +500 +3", wide)
+    assert not re.search(r"31.52 \(0.25\) +−0.59 \(0.06\)", wide)
+    assert re.search(r"31.52 \(0.25\) +−0.59 \(0.06\)", widest)
+
+
+def test_terminal_table_keeps_every_letter_of_a_long_word(results: dict[str, Any]) -> None:
+    results["rows"][1]["label"] = "Donaudampfschifffahrtsgesellschaft"
+    assert "…" not in in_terminal(study_table(results), 80)
 
 
 def test_runs_table_shows_the_error_over_data(make_run, tmp_path) -> None:

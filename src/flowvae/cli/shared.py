@@ -115,4 +115,4 @@ def print_table(results: Mapping[str, Any]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
-    console.print(study_table(results).rich())
+    console.print(study_table(results).rich(console.width))

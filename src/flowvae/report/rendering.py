@@ -1,18 +1,20 @@
 """A table of text cells, rendered for the terminal, for Markdown and for HTML; and the formats of its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
 from math import isfinite, isnan
 from typing import Any
 
 from rich.box import HORIZONTALS
+from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from flowvae.report.intervals import Estimate
 
 NONE = "–"
+UNBOUNDED = 10_000  # columns: wider than any table
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,23 @@ class Table:
         rows = tuple(tuple(row[i] for i in keep) for row in self.rows)
         return Table(tuple(self.columns[i] for i in keep), rows, self.caption, self.title)
 
-    def rich(self) -> RichTable:
-        """For the terminal: columns marked ``below`` share the cell of the column before them."""
+    def rich(self, width: int) -> RichTable:
+        """For a terminal of that width: columns marked ``below`` share the cell before them, as far as it needs it."""
+        room, apart = Console(width=UNBOUNDED), frozenset[str]()
+        for title in dict.fromkeys(column.title for column in reversed(self.columns) if column.below):
+            if room.measure(self._stacked(apart | {title})).maximum <= width:
+                apart |= {title}
+        return self._stacked(apart)
+
+    def _stacked(self, apart: Set[str]) -> RichTable:
+        """Columns marked ``below`` share the cell of the column before them, but for those with titles in ``apart``."""
         stacks: list[list[int]] = []
         for i, column in enumerate(self.columns):
-            if column.below and stacks:
+            if column.below and stacks and column.title not in apart:
                 stacks[-1].append(i)
             else:
                 stacks.append([i])
+        cells = [["\n".join(row[i] for i in stack if row[i]) for stack in stacks] for row in self.rows]
         table = RichTable(
             title=Text(self.title, style="bold") if self.title else None,
             caption=Text(self.caption, style="dim"),
@@ -54,17 +65,18 @@ class Table:
             title_justify="left",
             header_style="bold",
             box=HORIZONTALS,
-            show_lines=any(len(stack) > 1 for stack in stacks),
+            show_lines=any("\n" in cell for line in cells for cell in line),
         )
         for stack in stacks:
             figures = [row[i] for row in self.rows for i in stack if self.columns[i].numeric]
             table.add_column(
                 Text("\n".join(self.columns[i].title for i in stack)),
                 justify="right" if self.columns[stack[0]].numeric else "left",
+                overflow="fold",
                 min_width=max((len(line) for cell in figures for line in cell.splitlines()), default=None),
             )
-        for row in self.rows:
-            table.add_row(*(Text("\n".join(row[i] for i in stack if row[i])) for stack in stacks))
+        for line in cells:
+            table.add_row(*map(Text, line))
         return table
 
     def markdown(self) -> str:
