@@ -72,12 +72,30 @@ def test_early_stopping_is_no_missing_epoch(make_run, tmp_path: Path) -> None:
     assert event["message"] in run.history.events
 
 
-def test_torn_line_is_left_out_and_told(tmp_path: Path) -> None:
+def test_damaged_lines_are_left_out_and_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_text(lines(validation(1, -9.0), validation(2, -8.0)) + '{"kind": "valid')
-    history = read_history(path)
-    assert history.validation.elbo.tolist() == [-9.0, -8.0]
-    assert history.events == ("unreadable lines of journal.jsonl, left out: 1",)
+    whole, torn = lines(validation(1, -9.0)), '{"kind": "valid'
+    for text, damaged, cut_short in (
+        (whole + torn, (2,), True),
+        (f"{torn}\n{whole}[1]\n{whole}", (1, 3), False),
+        (f"{torn}\n{whole}{torn}", (1, 3), False),
+    ):
+        path.write_text(text)
+        history = read_history(path)
+        assert history.validation.elbo.tolist() == [-9.0]
+        assert (history.damaged, history.cut_short) == (damaged, cut_short)
+
+
+def test_damaged_journal_is_missing_in_part(make_run, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    journal = folder / "journal.jsonl"
+    good = journal.read_text()
+    journal.write_text(good.replace("{", "", 1))
+    (run,) = read_runs([folder])
+    assert missing(run)["line 1 of journal.jsonl, which cannot be read"].endswith(f"--out {folder}-again")
+    journal.write_text(good + '{"kind": "valid')
+    (run,) = read_runs([folder])
+    assert [item.command.rpartition(" ")[2] for item in run.missing] == ["--resume"]
 
 
 def test_step_told_twice_takes_the_later_record(tmp_path: Path) -> None:

@@ -31,24 +31,32 @@ class Curve:
 
 @dataclass(frozen=True)
 class History:
-    """What a journal tells. ``ended_early``: patience ran out, and no step came after."""
+    """What a journal tells. ``ended_early``: patience ran out, and no step came after.
+
+    ``damaged`` are the numbers of the lines that cannot be read; ``cut_short``: it is the last alone, as after a kill.
+    """
 
     train: Curve
     validation: Curve
     events: tuple[str, ...]
     ended_early: bool
+    damaged: tuple[int, ...] = ()
+    cut_short: bool = False
 
 
 def read_history(path: Path) -> History:
-    """Read a journal; one that does not exist is empty, and lines that a kill left torn are left out and counted.
+    """Read a journal; one that does not exist is empty, and damaged lines are left out and named by their number.
 
     Where a step is told twice, as when a copy of a run was resumed, the later record replaces the earlier ones from
     that step on.
     """
     kinds: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "event": []}
-    torn = 0
+    damaged = []
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in filter(str.strip, text.splitlines()):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
             records = kinds[record["kind"]]
@@ -56,15 +64,20 @@ def read_history(path: Path) -> History:
                 while records and records[-1]["step"] >= record["step"]:
                     records.pop()
         except (json.JSONDecodeError, TypeError, KeyError):
-            torn += 1
+            damaged.append(number)
             continue
         records.append(record)
     events = [str(record.get("message", "")) for record in kinds["event"]]
-    if torn:
-        events.append(f"unreadable lines of journal.jsonl, left out: {torn}")
     last = max((record["step"] for kind in ("train", "validation") for record in kinds[kind]), default=0)
     ended = any(" ended: " in str(r.get("message")) and r.get("step", 0) >= last for r in kinds["event"])
-    return History(_curve(kinds["train"]), _curve(kinds["validation"]), tuple(events), ended)
+    return History(
+        train=_curve(kinds["train"]),
+        validation=_curve(kinds["validation"]),
+        events=tuple(events),
+        ended_early=ended,
+        damaged=tuple(damaged),
+        cut_short=damaged == [len(lines)],
+    )
 
 
 def _curve(records: Sequence[Mapping[str, Any]]) -> Curve:

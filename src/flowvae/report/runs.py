@@ -86,6 +86,7 @@ def _read(folder: Path, name: str, group: str) -> Run:
             f"epochs {done + 1} to {asked} of the training",
             resume,
         ),
+        (not history.damaged, _unreadable(history.damaged), resume if history.cut_short else anew),
         (len(history.train) > 0, "training curves", resume),
         (len(history.validation) > 0, "validation curves", resume),
         (weights, "trained weights", resume),
@@ -114,6 +115,11 @@ def _read(folder: Path, name: str, group: str) -> Run:
 def _without_latents(evaluation: dict[str, Any] | None) -> bool:
     """Whether there is nothing to reconstruct from: no latent group has a rate."""
     return (evaluation or {}).get("kl") == []
+
+
+def _unreadable(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:5])) + (", …" if len(lines) > 5 else "")
+    return f"line{'s' if len(lines) > 1 else ''} {shown} of journal.jsonl, which cannot be read"
 
 
 def _rungs(path: Path) -> dict[str, np.ndarray] | None:
