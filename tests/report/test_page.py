@@ -116,8 +116,18 @@ def test_what_runs_share_is_told_once_and_what_differs_in_a_table(make_run, tmp_
     found = page(write_report(folders, tmp_path / "report.html"))
     assert found.text["provenance"].count("Some CPU") == 1
     config = found.text["config"]
-    assert "latents.posterior.flow.name" in config.split("a", 1)[1]
-    assert "latents.dim" not in config  # equal in both: only the texts of the configs say it
+    assert "latents.\nposterior.\nflow.\nname" in config
+    assert "latents.\ndim" not in config  # equal in both: only the texts of the configs say it
+
+
+def test_many_differences_go_down_the_page(make_run, tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / "a", flow="iaf", epochs=40), make_run(tmp_path / "b", flow="planar", epochs=50)]
+    config = folders[1] / "config.toml"
+    config.write_text(config.read_text().replace("batch_size = 100", "batch_size = 50"))
+    html = write_report(folders, tmp_path / "report.html").read_text()
+    table = html[html.index("What differs between runs", html.index('id="config"')) :]
+    assert "<th></th><th>a</th><th>b</th>" in table
+    assert "<td>training.epochs</td><td>40</td><td>50</td>" in table
 
 
 def test_study_shows_its_table_and_one_seed_of_each_row(make_run, results: dict[str, Any], tmp_path: Path) -> None:

@@ -218,14 +218,16 @@ def _provenance(environments: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str
 
 
 def _differences(records: Mapping[str, Mapping[str, str]]) -> Markup | None:
-    """A table of the keys whose values differ, a column for each; None where nothing does."""
+    """A table of the keys whose values differ, the longer of runs and keys going down; None where nothing does."""
     keys = list(dict.fromkeys(key for record in records.values() for key in record))
     keys = [key for key in keys if len({record.get(key) for record in records.values()}) > 1]
     if not keys:
         return None
-    columns = (Column("run", numeric=False), *(Column(key, numeric=False) for key in keys))
-    rows = tuple((name, *(record.get(key, "–") for key in keys)) for name, record in records.items())
-    return Markup(Table(columns, rows).html())
+    heads: tuple[str, ...] = ("run", *(key.replace(".", ".\n") for key in keys))
+    lines = [(name, *(record.get(key, "–") for key in keys)) for name, record in records.items()]
+    if len(keys) > len(records):
+        heads, *lines = zip(("", *keys), *lines, strict=True)
+    return Markup(Table(tuple(Column(head, numeric=False) for head in heads), tuple(lines)).html())
 
 
 def _write(path: Path, text: str) -> None:
