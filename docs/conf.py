@@ -30,6 +30,8 @@ default_role = "py:obj"
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "flowvae"
+html_static_path = ["static"]
+html_css_files = ["docs.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

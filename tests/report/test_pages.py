@@ -24,7 +24,7 @@ def test_block_is_filled_with_table_and_provenance_and_the_rest_is_kept(root: Pa
     assert text.startswith("# Title\n\n<!-- results:digits-demo -->\n\n| model |")
     assert text.endswith("\n<!-- /results -->\n\nafter\n")
     assert "old" not in text
-    assert "| full covariance | 31.52 (0.25) | −0.59 (0.06) \\[−0.84, −0.34\\] |" in text
+    assert "| full covariance | 31.52 (0.25) | −0.59 (0.06)<br>\\[−0.84, −0.34\\] |" in text
     for said in (
         "`flowvae study run digits-demo`",
         "commit 0123456789",

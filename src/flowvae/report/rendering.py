@@ -104,10 +104,10 @@ class Table:
 
 
 def _markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, on one line of a pipe table."""
+    """Text that Markdown shows as it stands, its lines kept apart within a cell of a pipe table."""
     for character in "\\`*_[]<>|#$":
         text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
+    return "<br>".join(" ".join(line.split()) for line in text.strip().splitlines())
 
 
 def in_words(value: Any) -> str:
