@@ -22,10 +22,11 @@ def inline(writer, node):
 
 def block(writer, node):
     """A formula on its own."""
-    writer.body.append(f'<div style="margin: 1em 0; overflow: auto hidden">{mathml(node, as_block=True)}</div>')
+    writer.body.append(f'<div class="formula">{mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
 
 
 def mathml(node, as_block=False):
     """The formula of a node."""
-    return tex2mathml(FUNCTION.sub(r"\1\\, ", node.astext()), as_block=as_block)
+    formula = tex2mathml(FUNCTION.sub(r"\1\\, ", node.astext()), as_block=as_block)
+    return formula.replace("<mo>‖</mo>", '<mo stretchy="false">‖</mo>')  # else as tall as the fractions beside it
