@@ -48,6 +48,17 @@ def test_made_sees_all_that_precedes_and_nothing_else(
             assert torch.equal(output != 0, preceding(dim, reverse))
 
 
+@pytest.mark.parametrize("bias", [-1.0, 2.5])
+def test_the_gate_of_a_flow_opens_at_its_bias(bias: float) -> None:
+    """Where the nets say nothing, every coordinate of every step is scaled by sigmoid(bias)."""
+    flow = registry.build("flow", {"name": "iaf", "steps": 3, "width": 8, "gate_bias": bias}, (4,), 0)
+    for net in flow.nets:
+        for parameter in net.out.parameters():
+            torch.nn.init.zeros_(parameter)
+    _, ladj = flow().call_and_ladj(torch.randn(4))
+    assert ladj.item() == pytest.approx(3 * 4 * torch.nn.functional.logsigmoid(torch.tensor(bias)).item(), rel=1e-6)
+
+
 def test_a_residual_layer_adds_to_the_one_before_it() -> None:
     net, _, x = made(3, 0, 8, 2, False, residual=True)
     first = net.activation(net.hidden[0](x))

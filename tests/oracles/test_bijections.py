@@ -264,6 +264,11 @@ def test_a_masked_autoregressive_flow_has_the_options_of_its_inverse() -> None:
     assert [name for name in own if own[name] != theirs[name]] == ["update"]
 
 
+def test_a_masked_autoregressive_flow_inverts_as_it_is_told() -> None:
+    iaf = build("maf", width=8, inversion="jacobi", tolerance=0.125).iaf
+    assert (iaf.inversion, iaf.tolerance) == ("jacobi", 0.125)
+
+
 @pytest.mark.parametrize("name", ["maf", "iaf"])
 def test_passes_are_what_the_cost_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """T passes of the networks in the fast direction, of which there is no inversion."""

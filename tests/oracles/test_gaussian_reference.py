@@ -33,9 +33,13 @@ def test_independent_uniform_bytes_cost_about_eight_bits() -> None:
 
 
 def test_few_data_get_the_covariance_that_suits_the_validation_data_best() -> None:
-    """30 data of 20 dimensions: against normal densities with every shrunk covariance, averaged over u exactly."""
-    mixing = torch.randn(20, 20)
-    parts = [(20 + (torch.randn(n, 20) @ mixing)).clamp(0, 255).to(torch.uint8) for n in (30, 200, 300)]
+    """30 data of 20 dimensions: against normal densities with every shrunk covariance, averaged over u exactly.
+
+    The held-out data, of another covariance, would be served better by another choice: it is not theirs to make.
+    """
+    mixing, other = torch.randn(2, 20, 20)
+    sources = ((30, mixing), (200, mixing), (300, other))
+    parts = [(40 + torch.randn(n, 20) @ source).clamp(0, 255).to(torch.uint8) for n, source in sources]
     train, validation, test = (part.double() for part in parts)
     covariance = torch.cov(train.mT, correction=0) + torch.eye(20) / 12
     found = []
@@ -46,7 +50,8 @@ def test_few_data_get_the_covariance_that_suits_the_validation_data_best() -> No
         found.append([((share - p.log_prob(part)).mean() / (20 * math.log(2))).item() for part in (validation, test)])
     best = min(found)[1]
     assert best < found[0][1] - 0.5
-    assert gaussian_bits(*(Split(part, 255.0) for part in parts)) == pytest.approx(best, abs=1e-9)
+    assert best > min(bits for _, bits in found) + 1e-3
+    assert gaussian_bits(*(Split(part, 255.0) for part in parts)) == pytest.approx(best, abs=1e-6)
 
 
 def test_bits_have_no_reference() -> None:

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import elu, interpolate
 from torch.testing import assert_close
 
 from flowvae import InputError, build_model, registry
 from flowvae.nn import starting
 from flowvae.nn.normed import Normed, NormedConv, NormedLinear, NormedTranspose
-from flowvae.nn.residual import double, half, halved
+from flowvae.nn.residual import double, half, halved, same
 
 LAYERS = {
     "linear": lambda spread: (NormedLinear(5, 7, spread), (64, 5)),
@@ -106,6 +106,26 @@ def test_another_size_is_refused(name: str) -> None:
     shapes = {"encoder": ((1, 6, 8),), "decoder": ((3,), (1, 6, 8))}
     with pytest.raises(InputError, match=r"expected images \(C, H, W\) with H and W divisible by 4; got \(1, 6, 8\)"):
         registry.build(name, "resnet", *shapes[name])
+
+
+@pytest.mark.parametrize("step", [1.0, 0.1])
+def test_a_block_adds_what_two_convolutions_say(step: float) -> None:
+    x = torch.randn(2, 3, 4, 4)
+    block = same(3, step)
+    assert_close(block(x), x + step * block.conv(elu(block.change(elu(x)))), rtol=1e-6, atol=1e-6)
+    block = half(3, 5, step)
+    assert_close(block(x), block.shortcut(x) + step * block.conv(elu(block.change(elu(x)))), rtol=1e-6, atol=1e-6)
+
+
+def test_features_are_units_behind_the_blocks() -> None:
+    encoder = registry.build("encoder", {"name": "resnet", "channels": 2, "features": 6}, (1, 8, 8))
+    x = torch.randn(3, 1, 8, 8)
+    assert_close(encoder(x), elu(encoder.dense(elu(encoder.blocks(x)).flatten(1))))
+
+
+def test_the_path_up_takes_steps_of_the_size_asked_for() -> None:
+    encoder = registry.build("encoder", {"name": "bottom_up", "width": 4, "depths": [2, 1], "step": 0.1}, (1, 8, 8))
+    assert [block.step for layers in encoder.blocks for block in layers] == [0.1] * 3
 
 
 def test_the_networks_are_those_of_the_paper() -> None:

@@ -13,6 +13,7 @@ from flowvae.distributions import DiagonalNormal
 from flowvae.distributions.diagonal import kl_per_dimension
 from flowvae.engine.step import Step
 from flowvae.latents import FromPosterior, FromPrior, Given, Mixed
+from flowvae.latents.ladder import _repeated
 from flowvae.nn.normed import Normed
 from tests.laws.catalogue import generic
 from tests.laws.test_likelihoods import every
@@ -94,6 +95,21 @@ def test_additive_inference_adds_what_is_above_and_below_before_a_linear_map() -
     (third,), (fourth,) = (latents.walk(FromPosterior(), features, torch.Size((1, 4)))[1] for features in h)
     assert not torch.allclose(first.q.mean, third.q.mean)
     assert_close(second.q.mean - first.q.mean, fourth.q.mean - third.q.mean, rtol=1e-9, atol=1e-9)
+
+
+def test_a_rung_adds_a_tenth_of_what_latents_and_features_say_to_the_stream() -> None:
+    """s' = s + 0.1 conv(elu([z, d])), d the last part of what is read from s."""
+    rung = ladder().rungs[0]
+    stream = torch.randn(2, 5, *rung.event[1:], dtype=torch.float64)
+    found, latent = rung(FromPrior(), 0, stream, None)
+    d = rung.down(torch.nn.functional.elu(stream))[:, -5:]
+    said = rung.merge(torch.nn.functional.elu(torch.cat([latent.z.reshape(2, *rung.event), d], 1)))
+    assert_close(found, stream + 0.1 * said, rtol=1e-12, atol=1e-12)
+
+
+def test_the_stream_grows_by_repetition() -> None:
+    maps = torch.arange(12.0).reshape(1, 3, 2, 2)
+    assert torch.equal(_repeated(maps, (4, 4)), maps.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
 def test_a_prior_sees_the_rungs_above_alone() -> None:

@@ -52,6 +52,21 @@ def test_an_output_sees_what_precedes_it_and_nothing_else(
     assert not found[:, (down > reach) | (right > reach)].any()
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_flow_over_maps_sees_as_far_as_its_kernel(kernel: int) -> None:
+    """One step of one hidden layer: two convolutions, each of half a kernel's reach."""
+    flow = generic(
+        registry.build("flow", {"name": "iaf", "steps": 1, "width": 6, "depth": 1, "kernel": kernel}, (1, 6, 7))
+    )
+    moved = jacobian(flow().__call__, torch.randn(42, dtype=torch.float64)).reshape(6, 7, 6, 7) != 0
+    rows, columns = torch.arange(6), torch.arange(7)
+    reach = max(
+        int((rows[:, None] - rows).abs()[moved.any(3).any(1)].max()),
+        int((columns[:, None] - columns).abs()[moved.any(2).any(0)].max()),
+    )
+    assert reach == 2 * (kernel // 2)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_context_is_seen_from_everywhere_around(reverse: bool) -> None:
     net = generic(ConvMADE(EVENT, 2 * 12, width=12, reverse=reverse))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from flowvae.errors import InputError
 from flowvae.nn.normed import NormedConv
 from flowvae.nn.residual import OverMaps, checkpointed, half, require_images, same
-from flowvae.registry import Count, Several, register
+from flowvae.registry import Count, Positive, Several, register
 
 
 @register("encoder", "bottom_up")
@@ -17,9 +17,9 @@ class BottomUp(nn.Module):
 
     ``depths`` counts the blocks of every resolution. The first is half of the image's, behind a convolution of 5 x 5
     with stride 2, each further one half of the one before. ``(*, C, H, W)`` to ``(*, features)``; the attribute
-    ``maps`` tells the shapes, from the largest to the smallest. ELU and weight normalisation throughout; ``checkpoint``
-    computes blocks again for their gradients instead of keeping what they saw. Raises `InputError` for a size that
-    cannot be halved so often.
+    ``maps`` tells the shapes, from the largest to the smallest. ELU and weight normalisation throughout; what a block
+    adds is multiplied by ``step``, which is 0.1 in the published model. ``checkpoint`` computes blocks again for their
+    gradients instead of keeping what they saw. Raises `InputError` for a size that cannot be halved so often.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934.
     """
@@ -30,6 +30,7 @@ class BottomUp(nn.Module):
         *,
         depths: tuple[Count, ...] = (2, 2),
         width: Several = 64,
+        step: Positive = 1.0,
         checkpoint: bool = False,
     ):
         super().__init__()
@@ -43,8 +44,8 @@ class BottomUp(nn.Module):
         shapes: list[tuple[int, ...]] = []
         for scale, depth in enumerate(depths):
             size = (height // 2 ** (scale + 1), columns // 2 ** (scale + 1))
-            blocks += [OverMaps(half(width, width))] if scale else [OverMaps(same(width))]
-            blocks += [OverMaps(same(width)) for _ in range(depth - 1)]
+            blocks += [OverMaps(half(width, width, step) if scale else same(width, step))]
+            blocks += [OverMaps(same(width, step)) for _ in range(depth - 1)]
             shapes += [(width, *size)] * depth
         self.blocks = nn.ModuleList(blocks)
         self.maps = tuple(shapes)

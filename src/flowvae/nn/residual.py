@@ -18,18 +18,18 @@ class OverMaps(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """y = shortcut(x) + conv(elu(change(elu(x)))): ``change`` may change size and channels, and then so does shortcut.
+    """y = shortcut(x) + step conv(elu(change(elu(x)))): ``change`` may change size and channels, and so does shortcut.
 
     Without one, shortcut is the identity. Reference: He, Zhang, Ren, Sun (2016), arXiv:1603.05027.
     """
 
-    def __init__(self, change: nn.Module, conv: nn.Module, shortcut: nn.Module | None = None):
+    def __init__(self, change: nn.Module, conv: nn.Module, shortcut: nn.Module | None = None, step: float = 1.0):
         super().__init__()
-        self.change, self.conv = change, conv
+        self.change, self.conv, self.step = change, conv, step
         self.shortcut = shortcut if shortcut is not None else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + self.conv(elu(self.change(elu(x))))
+        return self.shortcut(x) + self.step * self.conv(elu(self.change(elu(x))))
 
 
 def checkpointed(module: nn.Module, x: Tensor, wanted: bool) -> Tensor:
@@ -39,14 +39,15 @@ def checkpointed(module: nn.Module, x: Tensor, wanted: bool) -> Tensor:
     return module(x)
 
 
-def same(channels: int) -> Residual:
+def same(channels: int, step: float = 1.0) -> Residual:
     """A block that keeps size and channels."""
-    return Residual(NormedConv(channels, channels), NormedConv(channels, channels))
+    return Residual(NormedConv(channels, channels), NormedConv(channels, channels), step=step)
 
 
-def half(channels: int, out: int) -> Residual:
+def half(channels: int, out: int, step: float = 1.0) -> Residual:
     """A block to maps of half the size, rounded up."""
-    return Residual(NormedConv(channels, out, stride=2), NormedConv(out, out), NormedConv(channels, out, 1, stride=2))
+    shortcut = NormedConv(channels, out, 1, stride=2)
+    return Residual(NormedConv(channels, out, stride=2), NormedConv(out, out), shortcut, step)
 
 
 def double(channels: int, out: int, size: tuple[int, int], nearest: bool = False, spread: float = 1.0) -> Residual:
