@@ -89,7 +89,7 @@ def test_check_says_what_a_file_holds(command: Command, tmp_path: Path) -> None:
     said = command("check", "x.npy").stdout
     assert "(6, 4)" in said
     assert "[0, 23]" in said
-    assert "1 rows repeat" in said
+    assert "1 row repeats" in said
 
 
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """How fast a model trains, draws and infers on this machine, beside what the machine can do."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -56,7 +57,7 @@ class Speed:
     """Of convolutions of many maps, likewise."""
     fraction_of_conv_peak: float
     memory_bytes: int | None
-    """The most allocated on the device in a step; None on a CPU, which does not tell."""
+    """The most allocated on a CUDA device in a step; on a CPU the most that the process has held; None if untold."""
     sample_one: float
     """Drawing one datum from the prior."""
     forward_one: float
@@ -70,7 +71,7 @@ class Speed:
             "work": f"{self.flops_per_datum / 1e6:.1f} MFLOP a datum",
             "of the peak": f"{self.fraction_of_peak:.1%} of {self.peak_flops / 1e9:.0f} GFLOP/s of matrix products",
             "": f"{self.fraction_of_conv_peak:.1%} of {self.peak_conv_flops / 1e9:.0f} GFLOP/s of convolutions",
-            "memory": "not told by a CPU" if self.memory_bytes is None else f"{self.memory_bytes / 2**20:.0f} MiB",
+            "memory": "not told" if self.memory_bytes is None else f"{self.memory_bytes / 2**20:.0f} MiB",
             "one sample": f"{1e3 * self.sample_one:.1f} ms",
             "one forward pass": f"{1e3 * self.forward_one:.1f} ms",
         }
@@ -131,7 +132,7 @@ def bench(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         seconds = _timed(step, steps, device)
-        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        memory = most_held(device)
         model.eval()
         one = train.batch(rows[:1])
         with torch.no_grad(), fabric.autocast():
@@ -157,6 +158,18 @@ def bench(
         sample_one=sample,
         forward_one=forward,
     )
+
+
+def most_held(device: torch.device) -> int | None:
+    """Bytes: the most that torch has allocated on a CUDA device, else that the process has held; None if untold."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @torch.no_grad()

@@ -27,8 +27,8 @@ class IAF(Flow):
     The order of the coordinates is reversed from step to step, inside the masks. log |det| is the sum of the updates'
     log-derivatives. Sampling with its density is T passes. The density of a given point needs an inversion: by
     ``blocks`` of coordinates, the work of about two passes a step; by ``jacobi`` iteration, up to D passes a step that
-    end when no coordinate changes by more than ``tolerance``, relative to its size; ``auto`` takes what is faster
-    for the number of points, and is exact but for rounding.
+    end when no coordinate x of any point changes by more than ``tolerance`` max(1, |x|), which in a steep flow may be
+    less than its error; ``auto`` takes what is faster for the number of points, and is exact but for rounding.
 
     An event (D,) gets a masked network, `MADE`; maps (C, H, W) get masked convolutions, `ConvMADE`, with ``kernel``
     pixels a side, and are inverted by iteration. ``normed`` networks have normalised weights that start from the first

@@ -24,7 +24,10 @@ class MAF(Flow):
     Reference: Papamakarios, Pavlakou, Murray (2017), arXiv:1705.07057.
     """
 
-    cost = Cost("about two passes a step, one coordinate after the other; over maps up to D", "T passes")
+    cost = Cost(
+        "about two passes a step, one coordinate after the other; up to 128 points, and maps, by iteration, D at most",
+        "T passes",
+    )
     maps = True
     scores = True
 

@@ -111,7 +111,7 @@ class Autoregressive(Triangular):
         net: autoregressive map from x ``(*, D)`` to the update's parameters, each ``(*, D)``, the context bound.
         update: such as `Gated`, `Affine`, `ConstantSigma`.
         inversion: how the inverse is found.
-        tolerance: of ``jacobi``, relative.
+        tolerance: of ``jacobi``: the last change, which is not a bound on the error.
 
     Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934; iteration: Song, Meng,
     Liao, Ermon (2021), arXiv:2002.03629.

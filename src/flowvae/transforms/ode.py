@@ -12,7 +12,7 @@ class ODETransform(Transform):
 
     The equation is solved backwards for the inverse: the two undo each other, and the log-determinant is the map's, up
     to the error of the solver.
-    The trace is the sum of v . (df/dz)^T v over probes v: the D unit vectors, for the work of 3 D evaluations of f; or,
+    The trace is the sum of v . (df/dz)^T v over probes v: the D unit vectors, for the work of 2 D evaluations of f; or,
     ``estimated``, one vector of random signs for every point, drawn anew for a solution and kept through it: its
     expectation is the trace.
 
