@@ -93,10 +93,11 @@ def test_hostile_labels_are_shown_as_they_stand(results: dict[str, Any]) -> None
 
 
 def test_kl_is_sorted_within_each_group_on_one_scale() -> None:
-    figure = kl_per_dimension([np.array([0.1, 2.0, 1.0]), np.array([0.5])], top=4.0)
+    figure = kl_per_dimension({1: np.array([0.1, 2.0, 1.0]), 3: np.array([0.5])}, top=4.0)
     first, second = figure.axes
     assert [bar.get_height() for bar in first.patches] == [2.0, 1.0, 0.1]
     assert first.get_title(loc="left").split() == ["group", "1:", "sum", "of", "marginals", "3.10", "nats"]
+    assert second.get_title(loc="left").startswith("group 3: ")
     assert first.get_ylim() == second.get_ylim() == (0, 4.2)
 
 

@@ -67,19 +67,19 @@ def limit(axes: Axes, settled: Sequence[np.ndarray]) -> None:
         axes.set_ylim(values.min() - margin, values.max() + margin)
 
 
-def kl_per_dimension(groups: Sequence[np.ndarray], top: float | None = None) -> Figure:
-    """KL of the marginal of each latent dimension in nats, sorted, one panel a group.
+def kl_per_dimension(found: Mapping[int, np.ndarray], top: float | None = None) -> Figure:
+    """KL of the marginal of each latent dimension in nats, sorted, one panel for each of the groups, by their numbers.
 
     Where q correlates dimensions, they do not add up to the KL of the group: a panel's title says what its sum is.
     ``top`` is the greatest KL of the scale, for a scale common to several figures; the greatest one here by default.
     """
-    groups = [np.sort(np.asarray(group, dtype=float).ravel())[::-1] for group in groups]
+    groups = [np.sort(np.asarray(group, dtype=float).ravel())[::-1] for group in found.values()]
     top = top or max(float(group.max(initial=0)) for group in groups) or 1.0
     columns = min(len(groups), 4)
     rows = ceil(len(groups) / columns)
     width = WIDTH if columns > 2 else 5.18
     sums = [f"sum of marginals {number(group.sum())} nats" for group in groups]
-    named = [f"group {i}: {text}" for i, text in enumerate(sums, 1)] if len(groups) > 1 else sums
+    named = sums if list(found) == [1] else [f"group {i}: {text}" for i, text in zip(found, sums, strict=True)]
     titles = [heading(text, width / columns - 0.5) for text in named]
     figure = canvas(width, 0.7 + rows * (1.65 + max(inches for _, inches in titles)))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)

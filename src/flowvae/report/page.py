@@ -155,7 +155,7 @@ def _reconstructions(runs: Sequence[Run]) -> list[Picture]:
 
 def _kl(runs: Sequence[Run]) -> list[Picture]:
     found = {run.name: _groups(run.evaluation) for run in runs}
-    tops = [float(group.max()) for groups in found.values() for group in groups]
+    tops = [float(group.max()) for groups in found.values() for group in groups.values()]
     return [
         _picture(kl_per_dimension(groups, top=max(tops)), name, f"KL per dimension of {name}, sorted")
         for name, groups in found.items()
@@ -185,10 +185,11 @@ def _rungs(runs: Sequence[Run]) -> list[Picture]:
     ]
 
 
-def _groups(evaluation: Mapping[str, Any] | None) -> list[np.ndarray]:
-    """The KL per dimension of each latent group that has one."""
-    groups = (np.asarray(group, dtype=float).ravel() for group in (evaluation or {}).get("kl_per_dimension") or [])
-    return [group for group in groups if group.size]
+def _groups(evaluation: Mapping[str, Any] | None) -> dict[int, np.ndarray]:
+    """The KL per dimension of each latent group that has one, by the group's number."""
+    told = enumerate((evaluation or {}).get("kl_per_dimension") or [], 1)
+    groups = {number: np.asarray(group, dtype=float).ravel() for number, group in told}
+    return {number: group for number, group in groups.items() if group.size}
 
 
 def _missing(run: Run) -> dict[str, str]:
