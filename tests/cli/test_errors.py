@@ -70,7 +70,6 @@ Refused = Callable[..., str]
         ("study run digits-demo --seeds ,", "expected names with commas between them; got ','"),
         ("study run digits-demo --rows ,", "expected names with commas between them; got ','"),
         ("train digits --out x --data=", "expected a data set or the path of a file; got an empty name"),
-        ("check ./--no", "expected a file or a folder; got"),
         (
             "study run digits-demo --seeds 0 --jobs 1 --seeds 1",
             "expected --seeds once; got it again: give it one value",

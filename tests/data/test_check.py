@@ -160,6 +160,8 @@ def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a file or a folder; got 'nowhere.npz', which does not exist"):
         inspect("nowhere.npz")
+    with pytest.raises(InputError, match="expected a file or a folder; got an empty name"):
+        inspect("")
 
 
 @pytest.mark.parametrize(
