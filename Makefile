@@ -23,7 +23,7 @@ demo: $(VENV)/.stamp-run
 	$(BIN)/flowvae demo
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 slow: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -m slow
