@@ -1,17 +1,19 @@
 """Running a study: what is missing, one run after another or several processes at a time."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from flowvae import registry
 from flowvae.config import Config
@@ -134,7 +136,7 @@ def _one_by_one(jobs: Sequence[Job], results: Results, quiet: bool, tell: Tell) 
 
 def _in_processes(jobs: Sequence[Job], results: Results, parallel: int, tell: Tell) -> list[tuple[Job, str]]:
     waiting, failed, done = list(jobs), [], 0
-    under_way: dict[subprocess.Popen, Job] = {}
+    under_way: dict[BaseProcess, Job] = {}
     try:
         while waiting or under_way:
             while waiting and len(under_way) < parallel:
@@ -145,18 +147,19 @@ def _in_processes(jobs: Sequence[Job], results: Results, parallel: int, tell: Te
                     tell(f"{job}: started, log in {_log(job)}")
                 except InputError as error:
                     failed.append((job, str(error)))
-            for process in [process for process in under_way if process.poll() is not None]:
+            for process in [process for process in under_way if process.exitcode is not None]:
                 job, done = under_way.pop(process), done + 1
-                if process.returncode:
+                if process.exitcode:
                     failed.append((job, f"see {_log(job)}"))
-                told = "failed" if process.returncode else _told(job, results)
+                told = "failed" if process.exitcode else _told(job, results)
                 tell(f"{job}: {told} ({done} of {len(jobs)})")
             time.sleep(0.05)
     finally:
         for process in under_way:
-            process.send_signal(signal.SIGINT)
+            if process.pid and process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
         for process in under_way:
-            process.wait()
+            process.join()
     return failed
 
 
@@ -188,18 +191,29 @@ def _measured(run: Opened, config: Config, measures: Sequence[registry.Spec]) ->
     return Measured(figures, arrays)
 
 
-def _start(job: Job, results: Results, threads: int) -> subprocess.Popen:
-    """A process for one job, in a session of its own: an interrupt reaches it once, from here."""
+def _start(job: Job, results: Results, threads: int) -> BaseProcess:
+    """A process for one job, forked from one that has imported all that takes seconds."""
     job.folder.mkdir(parents=True, exist_ok=True)
     arguments = ["study", "run", job.study.source, "--rows", job.row.name, "--seeds", str(job.seed)]
     arguments += ["--runs", str(job.runs), "--results", str(results.folder)]
     arguments += [argument for path in registry.plugins() for argument in ("--plugin", str(path))]
-    threads_only = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    with _log(job).open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "flowvae", *arguments],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ | threads_only,
-        )  # fmt: skip
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["flowvae.jobs", "lightning_fabric", "torch._dynamo"])
+    process = context.Process(target=_in_process, args=(arguments, _log(job), threads))
+    process.start()
+    return process
+
+
+def _in_process(arguments: list[str], log: Path, threads: int) -> None:
+    """One job, in a session of its own: an interrupt reaches it once, from where it was started."""
+    from flowvae.cli import main
+
+    os.setsid()
+    torch.set_num_threads(threads)
+    with log.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    sys.exit(main(arguments))
 
 
 def _log(job: Job) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import flowvae as fv
+from flowvae import jobs
 from flowvae.cli import main
 from flowvae.engine import read_journal
 from flowvae.results import Results
@@ -107,9 +108,10 @@ def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.
     assert page.count("data:image/png;base64,") == 4
 
 
-def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
+def test_processes_give_the_same_results(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("--seeds", "0")
     alone = figures(tmp_path)
+    monkeypatch.setattr(jobs, "cores", lambda: 4)
     other = tmp_path / "other"
     said = run("--seeds", "0", "--jobs", "2", "--runs", str(other / "runs"), "--results", str(other / "results"))
     assert figures(other) == pytest.approx(alone, abs=1e-6)
@@ -117,6 +119,8 @@ def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
     assert said.index(f"full, seed 0: started, log in {log}") < said.index("full, seed 0: ELBO")
     assert re.search(r"full, seed 0: ELBO -.* \([12] of 2\)", said)
     assert "full, seed 0: ELBO" in log.read_text()
+    rows = Results(other / "results", "tiny").read()["rows"]
+    assert [run["provenance"]["machine"]["threads"] for row in rows for run in row["runs"]] == [2, 2]
 
 
 def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(
