@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import time
@@ -71,8 +72,9 @@ def run_jobs(
 ) -> None:
     """Run the ``jobs`` whose results are missing, or were made from another recipe; called again, go on.
 
-    ``parallel`` processes at a time share the cores. Raises `InputError` when runs failed, once the others are done,
-    and `KeyboardInterrupt` once those under way are saved.
+    ``parallel`` processes at a time share the cores; a script that asks for them keeps its own work under
+    ``if __name__ == "__main__":``, as with all of `multiprocessing`. Raises `InputError` when runs failed, once the
+    others are done, and `KeyboardInterrupt` once those under way are saved.
     """
     study = jobs[0].study
     results.prepare()
@@ -205,15 +207,14 @@ def _start(job: Job, results: Results, threads: int) -> BaseProcess:
 
 
 def _in_process(arguments: list[str], log: Path, threads: int) -> None:
-    """One job, in a session of its own: an interrupt reaches it once, from where it was started."""
-    from flowvae.cli import main
-
+    """`python -m flowvae`, in a session of its own: an interrupt reaches it once, from where it was started."""
     os.setsid()
     torch.set_num_threads(threads)
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
-    sys.exit(main(arguments))
+    sys.argv[1:] = arguments
+    runpy.run_module("flowvae", run_name="__main__", alter_sys=True)
 
 
 def _log(job: Job) -> Path:
