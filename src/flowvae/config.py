@@ -112,7 +112,8 @@ class Config(BaseModel):
                 raise InputError(f"{key}: a recipe has no such table{place}")
         if "data" not in tables:
             raise InputError(
-                "expected data to train on; the recipe names none: use --data digits, --data PATH, or a table [data]"
+                "expected data to train on; got a recipe that names none: use --data digits, --data PATH, "
+                "or a table [data]"
             )
         specs = {kind: _spec(tables.get(kind), kind) for kind in (*PARTS, *TRAINED)}
         components = resolve_parts(specs)

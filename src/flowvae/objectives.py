@@ -45,7 +45,9 @@ class _Annealed(Objective):
     def __init__(self, samples: int, beta: float, warmup: float, period: float, unit: str):
         super().__init__()
         if period and period < warmup:
-            raise InputError(f"expected objective.period of at least objective.warmup = {warmup}; got {period}")
+            raise InputError(
+                f"expected objective.period of at least objective.warmup = {warmup}; got {period}: raise it"
+            )
         self.samples = samples
         self.beta, self.warmup, self.period, self.unit = beta, warmup, period, unit
 
@@ -130,7 +132,10 @@ class FreeBits(_Annealed):
         if self.per == "dimension":
             return kl
         if latent.event is None:
-            raise InputError("expected latent maps for free bits per channel: use objective.per = 'dimension'")
+            raise InputError(
+                "expected latent maps for free bits per channel; got latents without channels: "
+                "use objective.per = 'dimension'"
+            )
         return kl.unflatten(0, latent.event).sum((1, 2))
 
     def _kl_of_coordinates(self, latent: Latent) -> Tensor:
@@ -207,8 +212,8 @@ def group_kl(latent: Latent, kl: KL) -> Tensor:
         return kl_divergence(latent.q, latent.p)
     except NotImplementedError:
         raise InputError(
-            f"expected a closed form of KL({type(latent.q).__name__} || {type(latent.p).__name__}); "
-            "none is known: use objective.kl = 'monte-carlo' or 'auto'"
+            f"expected a closed form of KL({type(latent.q).__name__} || {type(latent.p).__name__}); got none: "
+            "use objective.kl = 'monte-carlo' or 'auto'"
         ) from None
 
 

@@ -108,7 +108,7 @@ def test_mistakes_are_named_with_their_place_and_the_nearest_name(override: str,
 
 
 def test_a_recipe_without_data_is_refused() -> None:
-    with pytest.raises(InputError, match="the recipe names none: use --data"):
+    with pytest.raises(InputError, match="a recipe that names none: use --data"):
         Config.resolve({"latents": {"dim": 2}})
 
 

@@ -41,5 +41,5 @@ def test_a_walk_begins_and_ends_at_the_posterior_means_and_goes_straight(spec: d
 
 def test_without_latents_there_is_no_way() -> None:
     model = build_model({"latents": "none", "likelihood": {"name": "flow", "flow": "planar"}}, (2,))
-    with pytest.raises(InputError, match="the model has none"):
+    with pytest.raises(InputError, match="got a model without"):
         interpolate(model, Split(torch.rand(2, 2)), 3, show=typical)

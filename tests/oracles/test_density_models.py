@@ -107,5 +107,5 @@ def test_an_encoder_goes_with_latents_and_with_nothing_else() -> None:
 
 def test_there_is_nothing_to_encode_or_to_reconstruct() -> None:
     for verb in (encode, reconstruct):
-        with pytest.raises(InputError, match="the model has none: choose a model with latents"):
+        with pytest.raises(InputError, match="got a model without: choose a model with latents"):
             verb(density(), Split(torch.randn(5, 2)))

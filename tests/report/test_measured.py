@@ -74,6 +74,18 @@ def test_crossed_axes_with_several_metrics_have_a_line_each_and_a_row_for_what_i
     assert "K = 128 samples" in table.caption
 
 
+def test_crossed_axes_tell_the_pairs_that_their_study_names() -> None:
+    def row(name: str, *values: float) -> dict:
+        return {"name": name, "runs": [{"seed": seed, "posterior_kl": value} for seed, value in enumerate(values)]}
+
+    rows = [row("p-1", 0.5, 0.75), row("p-2", 0.25), row("i-1", 0.25, 0.5), row("i-2")]
+    results = {"metrics": ["posterior_kl"], "axes": AXES, "rows": rows, "pairs": [["i-1", "p-1"], ["i-2", "p-2"]]}
+    caption = study_table(results).caption
+    assert "i-1 minus p-1: KL(q ‖ p(z | x)) −0.250 (0.000) [−0.250, −0.250]." in caption
+    assert "i-2 minus" not in caption
+    assert "in brackets their Student-t 95 % intervals" in caption
+
+
 def test_results_without_rows_are_refused() -> None:
     with pytest.raises(InputError, match="expected study results with rows"):
         study_table({"title": "t", "metrics": ["elbo"], "axes": AXES, "rows": []})

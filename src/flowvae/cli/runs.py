@@ -59,7 +59,7 @@ def evaluate(
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Print the bound and log p(x) on held-out data; on the run's own test data, keep them in the run."""
+    """Print the bound and log p(x) on held-out data; on those of the run's recipe, keep them in the run."""
     from flowvae import runs
 
     prepare()

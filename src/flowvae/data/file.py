@@ -27,7 +27,7 @@ def file(
     test: Share = 0.1,
     dequantise: bool = False,
 ) -> Data:
-    """A file of rows, x = values / scale: .npz, .npy or .csv.
+    """A file of rows, x = values / scale: .npz, .npy, .csv or .tsv.
 
     A .npz holds ``train``, ``validation`` and ``test`` (N, *event), with ``train_labels`` and so on where
     there are labels, or one array ``x`` with ``labels``; a .npy holds one array (N, *event); a .csv has a

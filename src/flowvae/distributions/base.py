@@ -130,15 +130,12 @@ def average(p: Distribution) -> Tensor:
     """Typical data averaged over the first batch dimension, ``(S, *)`` to ``(*)``; modes only where S is 1."""
     data = typical(p)
     if len(data) > 1 and not has(p, "mean") and has(p, "mode"):
-        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}")
+        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}: ask for one")
     return data.mean(0)
 
 
 class Family(ABC):
-    """Unconstrained parameters phi ``(*, size)`` to a distribution over an event; ``size`` is how many it takes.
-
-    Families that are likelihoods take phi as ``(*, channels, *event)`` instead and say so.
-    """
+    """Unconstrained parameters phi ``(*, size)`` to a distribution over an event; ``size`` is how many it takes."""
 
     size: int
 

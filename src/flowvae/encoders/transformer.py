@@ -22,7 +22,9 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         schema = Schema.of(event_shape)
         if width % heads:
-            raise InputError(f"expected encoder.width as a multiple of encoder.heads = {heads}; got {width}")
+            raise InputError(
+                f"expected encoder.width as a multiple of encoder.heads = {heads}; got {width}: change one"
+            )
         self.embedding = SequenceEmbedding(schema, width)
         self.positions = nn.Parameter(0.1 * torch.randn(schema.length, width))
         layer = nn.TransformerEncoderLayer(

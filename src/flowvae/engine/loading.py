@@ -28,7 +28,7 @@ def load(run: str | Path, which: str = "best") -> VAE:
     spec = {part: tables[part] for part in PARTS if part in tables}
     if not spec:
         raise InputError(
-            f"expected a run of a model made by build_model; {str(run)!r} holds one put together by hand: "
+            f"expected a run of a model made by build_model; got {str(run)!r}, whose model was put together by hand: "
             f"build it again and load {folder.weights(which).name} into it"
         )
     model = build_model(spec, _parsed(folder.environment, _shape))

@@ -72,7 +72,7 @@ class Steps(Schedule):
 @register("schedule", "plateau")
 @dataclass(kw_only=True)
 class Plateau(Schedule):
-    """Multiplied by ``decay`` after ``wait`` validations in a row without a bound better by ``margin`` nats."""
+    """Multiplied by ``decay``, down to ``floor``, after ``wait`` validations in a row that gain no ``margin`` nats."""
 
     decay: Fraction = 0.5
     wait: Count = 5

@@ -60,7 +60,7 @@ def reconstruct(
     says what is made of p(x | z), of batch ``(S, B)``, instead. Raises `InputError` for a model without latents.
     """
     if not model.latents.infers:
-        raise InputError("expected latents to reconstruct from; the model has none: choose a model with latents")
+        raise InputError("expected latents to reconstruct from; got a model without: choose a model with latents")
     with evaluating(model, seed):
         parts = [(x, show(model.likelihood(c))) for _, x, c, _ in walks(model, split, samples, seed)]
         originals, means = (_array(torch.cat(part)) for part in zip(*parts, strict=True))
@@ -79,7 +79,7 @@ def encode(model: VAE, split: Split, *, samples: int = 64, seed: int = 0) -> dic
     {'mean': (5, 2), 'sd': (5, 2), 'z': (5, 2)}
     """
     if not model.latents.infers:
-        raise InputError("expected latents to encode; the model has none: choose a model with latents")
+        raise InputError("expected latents to encode; got a model without: choose a model with latents")
     require_shape(model, split)
     chunks = []
     with evaluating(model, seed):

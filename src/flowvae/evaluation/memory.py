@@ -102,7 +102,9 @@ def plan(count: int, samples: int, budget: int, cost: Cost, groups: int, *, on_c
     term = 8 * (1 + groups) + 8 * 4  # of a draw and a datum of a block: its terms, and their reduction
     least = 4 * max(cost.pair, cost.datum + term)
     if budget < least:
-        raise InputError(f"expected memory of at least {in_words(least)} for this model; got {in_words(budget)}")
+        raise InputError(
+            f"expected memory of at least {in_words(least)} for this model; got {in_words(budget)}: raise it"
+        )
     fitting = budget // 4 // cost.pair
     if on_cpu:
         fitting = min(fitting, CPU_PAIRS)

@@ -29,7 +29,7 @@ def decoding(way: str) -> Show:
             return partial(_best, width=width)
     except ValueError:
         pass
-    raise InputError(f"expected a way to decode, {FORMS}; got {way!r}")
+    raise InputError(f"expected a way to decode; got {way!r}: use {FORMS}")
 
 
 def edit_distance(first: Sequence[object], second: Sequence[object]) -> int:

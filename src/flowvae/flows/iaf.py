@@ -24,15 +24,17 @@ class IAF(Flow):
     - ``affine``: z_t = exp(s) z_{t-1} + m, with the logarithm of sigma bounded smoothly
     - ``constant-sigma``: z_t = z_{t-1} + m
 
-    The order of the coordinates is reversed from step to step, inside the masks. log |det| is the sum of the updates'
-    log-derivatives. Sampling with its density is T passes. The density of a given point needs an inversion: by
-    ``blocks`` of coordinates, the work of about two passes a step; by ``jacobi`` iteration, up to D passes a step that
-    end when no coordinate x of any point changes by more than ``tolerance`` max(1, |x|), which in a steep flow may be
-    less than its error; ``auto`` takes what is faster for the number of points, and is exact but for rounding.
+    The order of the coordinates is reversed from step to step, inside the masks, unless ``reverse`` is off. log |det|
+    is the sum of the updates' log-derivatives. Sampling with its density is T passes. The density of a given point
+    needs an inversion: by ``blocks`` of coordinates, the work of about two passes a step; by ``jacobi`` iteration, up
+    to D passes a step that end when no coordinate x of any point changes by more than ``tolerance`` max(1, |x|), which
+    in a steep flow may be less than its error; ``auto`` takes what is faster for the number of points, and is exact
+    but for rounding.
 
     An event (D,) gets a masked network, `MADE`; maps (C, H, W) get masked convolutions, `ConvMADE`, with ``kernel``
-    pixels a side, and are inverted by iteration. ``normed`` networks have normalised weights that start from the first
-    batch of training. Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
+    pixels a side, and are inverted by iteration. ``residual`` networks add to every later hidden layer the one before;
+    ``normed`` ones have normalised weights that start from the first batch of training. Shapes: h ``(*, context)``,
+    points ``(*, D)``, D = C H W of maps.
 
     Reference: Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), arXiv:1606.04934.
 

@@ -17,7 +17,7 @@ class MAF(Flow):
 
     (m, sigma) of a coordinate depend on the *results* of those before it. So points that are given are scored in one
     pass of each network, and drawing goes from coordinate to coordinate; `iaf` is the other way round, and the better
-    posterior. The options are those of `iaf`.
+    posterior. The options are those of `iaf`, but for its gated update.
 
     Shapes: h ``(*, context)``, points ``(*, D)``, D = C H W of maps.
 

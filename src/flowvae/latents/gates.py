@@ -36,6 +36,7 @@ class Relaxed(LearnedGates):
     """c = sigmoid((logit mu + logit u) / tau), u uniform: Bernoulli(mu) as tau falls, with a pathwise gradient.
 
     tau = max(floor, temperature decay^epoch). Biased, the less the lower tau; its variance rises instead.
+    ``start``, ``threshold``, ``price`` and ``per`` are those of all learned gates, `LearnedGates`.
 
     Reference: Maddison, Mnih, Teh (2017), arXiv:1611.00712; Jang, Gu, Poole (2017), arXiv:1611.01144.
     """
@@ -74,6 +75,8 @@ class Relaxed(LearnedGates):
 class StraightThrough(LearnedGates):
     """c = [u > 1 - mu], and dc / dmu = 1: exact graphs, and a gradient that is exact where the loss is linear in c.
 
+    ``start``, ``threshold``, ``price`` and ``per`` are those of all learned gates, `LearnedGates`.
+
     Reference: Bengio, Leonard, Courville (2013), arXiv:1308.3432.
     """
 
@@ -99,7 +102,7 @@ class Score(LearnedGates):
 
     The reward is the log-weight, whose mean is the bound, whatever else an objective does to its terms (a warm-up,
     free bits, several samples inside the logarithm). The baseline b is its running mean over earlier steps, with decay
-    ``memory``.
+    ``memory``. ``start``, ``threshold``, ``price`` and ``per`` are those of all learned gates, `LearnedGates`.
 
     Reference: Williams (1992), "Simple statistical gradient-following algorithms"; Mnih and Gregor (2014),
     arXiv:1402.0030.

@@ -32,7 +32,7 @@ def _told(value: Any, validate: Callable[[Any], Any]) -> Any:
     except ValidationError:
         raise InputError(
             "expected 'all', 'chain', 'none' or a list of pairs [parent, child] of nodes, counted from 0; "
-            f"got {value!r}"
+            f"got {value!r}: use one of them"
         ) from None
 
 

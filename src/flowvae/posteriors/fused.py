@@ -25,7 +25,7 @@ def fused(
     """q(z | x, c) proportional to family(linear(h_n)) p(z | c), and through ``flow`` if one is given; h_n = MLP(h).
 
     ``width`` and ``depth`` are those of the bottom-up network, which also makes the flow's context: ``context``
-    features, linear in h_n; 0 gives it none. The prior has to be normal, diagonal or full.
+    features, linear in h_n; 0 gives it none. The prior has to be normal.
 
     Reference: He, Gong, Marino, Mori, Lehrmann (2019), "Variational autoencoders with jointly optimized latent
     dependency structure".

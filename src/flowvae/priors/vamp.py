@@ -82,10 +82,14 @@ class Vamp(Conditional):
     def forward(self, c: Tensor) -> Mixture:
         if not self.posterior:
             raise InputError(
-                "expected a structure that tells its prior 'vamp' the posterior: use latents 'flat' or 'graph'"
+                "expected a structure that tells its prior 'vamp' the posterior; got one that does not: "
+                "use latents 'flat' or 'graph'"
             )
         if self.inputs == "data" and not self.encoder:
-            raise InputError("expected a model that tells its prior 'vamp' the encoder: make it by build_model")
+            raise InputError(
+                "expected a model that tells its prior 'vamp' the encoder; got one that does not: "
+                "make it by build_model"
+            )
         (posterior,) = self.posterior
         h = self.encoder[0](self.pseudo) if self.encoder else self.pseudo
         q = posterior(h, None).expand((*c.shape[:-1], self.components))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowvae.report.metrics import in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error
-from flowvae.report.rows import StudyRow, left_out, study_rows
+from flowvae.report.rows import StudyRow, compared, left_out, study_rows
 
 
 def crossed_table(results: Mapping[str, Any]) -> Table:
@@ -30,7 +30,10 @@ def crossed_table(results: Mapping[str, Any]) -> Table:
         for name, values in given.items()
     ]
     heads = (Column("", numeric=False), Column("", numeric=False), *(Column(label) for _, label in across))
-    caption = " ".join([*_caption(found.values(), names), *left_out(results)])
+    differences = compared(found.values(), names, results)
+    if differences:
+        differences.append("Differences are paired by seed; in brackets their Student-t 95 % intervals.")
+    caption = " ".join([*_caption(found.values(), names), *differences, *left_out(results)])
     return Table(heads, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
 
 

@@ -1,13 +1,14 @@
 """The rows of a study's results: estimates over their seeds, and differences to the first row."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from flowvae.errors import InputError
 from flowvae.report.intervals import Estimate, estimate, paired_difference
-from flowvae.report.metrics import as_shown, metrics_of
+from flowvae.report.metrics import as_shown, metric, metrics_of
+from flowvae.report.rendering import with_interval
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,22 @@ def study_rows(results: Mapping[str, Any]) -> list[StudyRow]:
             )
         )
     return rows
+
+
+def compared(rows: Iterable[StudyRow], names: Sequence[str], results: Mapping[str, Any]) -> list[str]:
+    """A sentence for each pair of rows that the study names: the differences of their metrics, paired by seed."""
+    found = {row.name: row for row in rows}
+    said = []
+    for one, other in ((found[one], found[other]) for one, other in results.get("pairs") or []):
+        figures = []
+        for name in names:
+            difference = paired_difference(other.values[name], one.values[name])
+            if difference:
+                interval = with_interval(difference, metric(name).decimals).replace("\n", " ")
+                figures.append(f"{metric(name).title} {interval}")
+        if figures:
+            said.append(f"{one.label} minus {other.label}: {'; '.join(figures)}.")
+    return said
 
 
 def left_out(results: Mapping[str, Any]) -> list[str]:

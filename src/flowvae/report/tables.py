@@ -1,13 +1,12 @@
-"""Study results and runs as tables: nats per datum, lower is better, binarisation and K on every row."""
+"""Study results and runs as tables: nats per datum, lower is better, with the binarisation and K."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flowvae.report.crossed import crossed_table
-from flowvae.report.intervals import paired_difference
 from flowvae.report.metrics import as_shown, in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error, with_interval
-from flowvae.report.rows import StudyRow, left_out, study_rows
+from flowvae.report.rows import StudyRow, compared, left_out, study_rows
 from flowvae.report.runs import Run
 
 
@@ -35,26 +34,9 @@ def study_table(results: Mapping[str, Any]) -> Table:
             line.append(with_interval(row.differences[name], decimals) if row is not rows[0] else "")
         line += [row.binarise, row.samples, str(len(row.seeds)) if row.seeds else NONE]
         cells.append((*line, *_published(row.published, names)))
-    compared = _compared(rows, names, results.get("pairs") or [])
-    caption = " ".join([_study_caption(rows, names), *compared, *left_out(results)])
+    caption = " ".join([_study_caption(rows, names), *compared(rows, names, results), *left_out(results)])
     table = Table(tuple(columns), tuple(cells), caption, str(results.get("title", "")))
     return table.without_empty_columns()
-
-
-def _compared(rows: Sequence[StudyRow], names: Sequence[str], pairs: Iterable[Sequence[str]]) -> list[str]:
-    """A sentence for each pair of rows: the differences of their metrics, paired by seed."""
-    found = {row.name: row for row in rows}
-    said = []
-    for one, other in ((found[one], found[other]) for one, other in pairs):
-        figures = []
-        for name in names:
-            difference = paired_difference(other.values[name], one.values[name])
-            if difference:
-                interval = with_interval(difference, metric(name).decimals).replace("\n", " ")
-                figures.append(f"{metric(name).title} {interval}")
-        if figures:
-            said.append(f"{one.label} minus {other.label}: {'; '.join(figures)}.")
-    return said
 
 
 def _published(published: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:
