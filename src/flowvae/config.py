@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from flowvae import registry
@@ -146,16 +145,11 @@ class Config(BaseModel):
             del tables["phases"]
         return tables
 
-    def toml(self) -> str:
-        """The recipe as a file: loaded again, it gives the same `Config`."""
-        return tomli_w.dumps(self.tables())
-
-    def digest(self, *, evaluation: bool = True) -> str:
-        """SHA-256 of all that has an influence on the numbers; with ``evaluation``, on those of the evaluation too."""
+    def digest(self) -> str:
+        """SHA-256 of all that has an influence on what training gives."""
         tables = self.tables()
-        if not evaluation:
-            tables["evaluation"] = {}
-        for table, free in (("training", FREE), ("data", PLACES), ("evaluation", WAYS)):
+        del tables["evaluation"]
+        for table, free in (("training", FREE), ("data", PLACES)):
             tables[table] = {key: value for key, value in tables[table].items() if key not in free}
         return sha256(tables)
 

@@ -236,7 +236,7 @@ def _set_aside(job: Job, tell: Tell) -> None:
 def _is_of_its_recipe(job: Job) -> bool:
     wanted = job.study.config(job.row, job.seed)
     try:
-        return Config.load(job.folder / "config.toml").digest(evaluation=False) == wanted.digest(evaluation=False)
+        return Config.load(job.folder / "config.toml").digest() == wanted.digest()
     except InputError:  # it names what no longer exists
         return False
 

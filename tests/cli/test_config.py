@@ -1,9 +1,9 @@
 """Recipes: what they resolve to, what is laid over them, and what is refused."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from flowvae import InputError, registry
 from flowvae.config import Config, recipes, with_changes
@@ -14,15 +14,14 @@ DIGITS = {"data": "digits"}
 @pytest.mark.parametrize("name", recipes())
 def test_a_resolved_recipe_is_a_recipe(name: str, tmp_path: Path) -> None:
     config = Config.load(name)
-    (tmp_path / "again.toml").write_text(config.toml())
+    (tmp_path / "again.toml").write_text(tomli_w.dumps(config.tables()))
     again = Config.load(tmp_path / "again.toml")
     assert again == config
     assert again.digest() == config.digest()
-    assert again.toml() == config.toml()
 
 
 def test_resolving_fills_in_everything() -> None:
-    tables = tomllib.loads(Config.resolve({**DIGITS, "latents": {"posterior": {"flow": "iaf"}}}).toml())
+    tables = Config.resolve({**DIGITS, "latents": {"posterior": {"flow": "iaf"}}}).tables()
     defaults = {option.name: option.default for option in registry.options("flow", "iaf")}
     assert defaults["steps"] == 4
     assert tables["latents"]["posterior"]["flow"] == {"name": "iaf", **defaults}
@@ -124,13 +123,11 @@ def test_phases_sum_to_the_epochs() -> None:
 
 def test_the_digest_covers_what_has_an_influence_and_nothing_else(tmp_path: Path) -> None:
     digest = Config.load("digits").digest()
-    same = ["training.log_every=3", "training.checkpoint_every_seconds=5", "evaluation.memory=1GiB"]
-    other = ["seed=1", "latents.dim=3", "training.epochs=3", "data.binarise=none", "evaluation.samples=2"]
+    same = ["training.log_every=3", "training.checkpoint_every_seconds=5", "evaluation.samples=2"]
+    other = ["seed=1", "latents.dim=3", "training.epochs=3", "data.binarise=none"]
     assert {Config.load("digits", [change]).digest() for change in same} == {digest}
     assert len({digest, *(Config.load("digits", [change]).digest() for change in other)}) == 1 + len(other)
-    mnist = Config.load("mnist-vae")
-    assert Config.load("mnist-vae", [f"data.dir={tmp_path}"]).digest() == mnist.digest()
-    assert Config.load("mnist-vae", ["evaluation.samples=9"]).digest(evaluation=False) == mnist.digest(evaluation=False)
+    assert Config.load("mnist-vae", [f"data.dir={tmp_path}"]).digest() == Config.load("mnist-vae").digest()
 
 
 def test_a_path_of_data_holds_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
