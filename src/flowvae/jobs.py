@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -256,7 +255,7 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured
         "rate": evaluation.rate,
         "distortion": evaluation.distortion,
         "ess": evaluation.ess,
-        "active_units": _total(evaluation.active_units),
+        "active_units": sum(evaluation.active_units),
         "bits_per_dim": evaluation.bits_per_dim,
         **measured.figures,
     }
@@ -276,7 +275,3 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured
     evaluated = {"samples": evaluation.samples, "seed": evaluation.seed}
     command = f"flowvae study run {job.study.name}"
     return record, {"command": command, "date": now, **kept, "data": data, "evaluation": evaluated}
-
-
-def _total(value: Any) -> int:
-    return int(sum(value)) if isinstance(value, list | tuple) else int(value)

@@ -18,6 +18,7 @@ from platformdirs import user_cache_dir
 from flowvae.errors import InputError
 
 ATTEMPTS = 4  # at one address; each continues where the last one broke off
+TIMEOUT = 30.0  # seconds without a word from an address
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def cache_home() -> Path:
     return Path(os.environ.get("FLOWVAE_DATA") or user_cache_dir("flowvae")).expanduser()
 
 
-def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str, timeout: float = 30.0) -> Path:
+def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str) -> Path:
     """Download a file from the first of ``urls`` that has it to ``target``.
 
     It is unpacked where its address ends in .gz and the name of ``target`` does not.
@@ -48,7 +49,7 @@ def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str,
             log.info("downloading %s to %s", target.name, target.parent)
             failures = []
             for url in urls:
-                failure = _fetch_one(url, target, digest, timeout)
+                failure = _fetch_one(url, target, digest)
                 if failure is None:
                     return target
                 failures.append(f"{url}: {failure}")
@@ -58,14 +59,14 @@ def fetch(urls: Sequence[str], target: Path, digest: str | None, *, remedy: str,
     raise InputError(f"expected to download {target.name}; got {reasons}: try again to resume, or {remedy}")
 
 
-def _fetch_one(url: str, target: Path, digest: str | None, timeout: float) -> str | None:
+def _fetch_one(url: str, target: Path, digest: str | None) -> str | None:
     """Try one address; the reason why it failed, or None."""
     # The address is part of the name: mirrors wrap the same content in different bytes.
     part = target.with_name(f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
     failure: str | None = None
     for _ in range(ATTEMPTS):
         try:
-            _receive(url, part, timeout)
+            _receive(url, part)
             packed = url.endswith(".gz") and not target.name.endswith(".gz")
             _unpack(part, target, digest, packed=packed)
             return None
@@ -79,12 +80,12 @@ def _fetch_one(url: str, target: Path, digest: str | None, timeout: float) -> st
     return failure
 
 
-def _receive(url: str, part: Path, timeout: float) -> None:
+def _receive(url: str, part: Path) -> None:
     """Bring ``part`` to its full length; asks only for the bytes that are missing."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "flowvae"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it was here already
             return

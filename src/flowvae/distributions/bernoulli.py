@@ -21,7 +21,7 @@ class Bernoulli(Distribution):
     arg_constraints: ClassVar = {"logits": constraints.real}
     support = constraints.unit_interval
 
-    def __init__(self, logits: Tensor, event_dims: int, validate_args: bool | None = None):
+    def __init__(self, logits: Tensor, event_dims: int):
         self.logits = in_full_precision(logits)
         split = logits.ndim - event_dims
         super().__init__(logits.shape[:split], logits.shape[split:], validate_args=False)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from flowvae.data import Split
 from flowvae.distributions.diagonal import HALF_LOG_2PI
-from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating
 from flowvae.evaluation.generate import Show, encode
 from flowvae.evaluation.regression import Surrogate
@@ -34,14 +33,6 @@ def interpolate(model: VAE, ends: Split, count: int, *, seed: int = 0, show: Sho
 
 def _between(ends: Tensor, along: Tensor) -> Tensor:
     return torch.lerp(ends[0], ends[1], along.reshape(-1, *[1] * (ends.ndim - 1)))
-
-
-def codes(model: VAE, split: Split, *, seed: int = 0) -> Tensor:
-    """Posterior means ``(N, D)`` that a decoder takes; `InputError` where its input is not one group of latents."""
-    found = encode(model, split, seed=seed)
-    if "mean" not in found or found["mean"].shape[1:] != model.latents.out_shape:
-        raise InputError("expected one group of latents to walk in; got several: train with latents.name = 'flat'")
-    return torch.from_numpy(found["mean"])
 
 
 def decode(model: VAE, z: Tensor, *, seed: int = 0, show: Show) -> Tensor:

@@ -58,7 +58,7 @@ def keywords(target: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 def schema(target: Callable[..., Any]) -> type[BaseModel]:
     """The options of a component as a pydantic model."""
     fields: dict[str, Any] = {name: (annotation, default) for name, annotation, default in keywords(target)}
-    config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=False, arbitrary_types_allowed=True)
+    config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
     return create_model(target.__name__, __config__=config, **fields)
 
 

@@ -49,15 +49,15 @@ def to_unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((np.nan_to_num(images, nan=low) - low) / (high - low), 0, 1)
 
 
-def tile(images: np.ndarray, columns: int | None = None, gap: int = GAP) -> np.ndarray:
-    """``(N, H, W, C)`` in [0, 1], row by row on white: ``(rows (H + gap) - gap, columns (W + gap) - gap, C)``."""
+def tile(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """``(N, H, W, C)`` in [0, 1], row by row on white: ``(rows (H + GAP) - GAP, columns (W + GAP) - GAP, C)``."""
     count, height, width, channels = images.shape
     columns = min(columns or ceil(sqrt(count)), count)
     rows = ceil(count / columns)
-    board = np.ones((rows, height + gap, columns, width + gap, channels), dtype=np.float32)
+    board = np.ones((rows, height + GAP, columns, width + GAP, channels), dtype=np.float32)
     for i, picture in enumerate(images):
         board[i // columns, :height, i % columns, :width] = picture
-    return board.reshape(rows * (height + gap), columns * (width + gap), channels)[: -gap or None, : -gap or None]
+    return board.reshape(rows * (height + GAP), columns * (width + GAP), channels)[:-GAP, :-GAP]
 
 
 def enlarge(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -67,10 +67,7 @@ def save_samples(samples: np.ndarray, path: Path, columns: int | None = None) ->
 
 
 def reconstructions(
-    panels: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    count: int = 12,
-    worst: float | None = None,
-    width: float = WIDTH,
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray]], count: int = 12, worst: float | None = None
 ) -> Figure:
     """For each label three rows: originals x, means of p(x | z), and absolute errors |x − mean|.
 
@@ -85,9 +82,9 @@ def reconstructions(
     panels = {label: (np.asarray(x)[:count], np.asarray(mean)[:count]) for label, (x, mean) in panels.items()}
     worst = worst or max(largest_error(*pair) for pair in panels.values()) or 1.0
     if any(as_images(x) is None for x, _ in panels.values()):
-        return _reconstructed_rows(panels, worst, width)
+        return _reconstructed_rows(panels, worst)
     boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
-    width = min(width, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()))
+    width = min(WIDTH, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()))
     titles = {label: heading(label, width - 1.6) for label in boards}
     heights = [(width - 1.6) * board.shape[0] / board.shape[1] for board in boards.values()]
     figure = canvas(width, 2 * PAD + sum(heights) + sum(above + 0.17 * bool(above) for _, above in titles.values()))
@@ -193,11 +190,11 @@ def _heat_map(
     _colour_bar(axes.figure.colorbar(image, ax=axes, aspect=30, pad=0.02))
 
 
-def _reconstructed_rows(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], worst: float, width: float) -> Figure:
-    figure = canvas(width, 2.9 * len(panels))
+def _reconstructed_rows(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], worst: float) -> Figure:
+    figure = canvas(WIDTH, 2.9 * len(panels))
     for row, (label, (x, mean)) in zip(figure.subplots(len(panels), 3, squeeze=False), panels.items(), strict=True):
         low, high = min(x.min(), mean.min()), max(x.max(), mean.max())
-        title, _ = heading(f"{label}: original" if label else "original", width / 3 - SCALE)
+        title, _ = heading(f"{label}: original" if label else "original", WIDTH / 3 - SCALE)
         _heat_map(row[0], x, title, low, high)
         _heat_map(row[1], mean, "mean", low, high)
         _heat_map(row[2], _errors(x, mean), "|error|", 0, worst, ERRORS)

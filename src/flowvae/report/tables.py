@@ -95,7 +95,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
                 *(number(as_shown(e, name)) for name in ("gap", "rate", "distortion")),
                 number(as_shown(e, "bits_per_dim"), 3),
                 number(as_shown(e, "ess"), 1),
-                _active(e.get("active_units")),
+                " + ".join(map(str, e.get("active_units", []))) or NONE,
                 number(e.get("count"), 0),
                 binarise,
                 number(e.get("samples"), 0),
@@ -108,9 +108,3 @@ def runs_table(runs: Sequence[Run]) -> Table:
         "ESS is their mean effective sample size. Figures on another binarisation are not comparable."
     )
     return Table(columns, tuple(cells), caption).without_empty_columns()
-
-
-def _active(value: Any) -> str:
-    """Active units, one number a group."""
-    counts: Iterable[Any] = value if isinstance(value, list) else [] if value is None else [value]
-    return " + ".join(f"{count:g}" for count in counts) or NONE
