@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from flowvae.errors import InputError
+from flowvae.files import save_arrays, write_text
 from flowvae.report.runs import Run
-from flowvae.runs import save_arrays, write_text
 from flowvae.study import Study
 
 Record = dict[str, Any]

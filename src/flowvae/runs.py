@@ -17,9 +17,9 @@ from flowvae.engine import Fitted, fit, load, read_journal
 from flowvae.engine.folder import Resume
 from flowvae.engine.speed import Speed
 from flowvae.engine.speed import bench as measure_speed
-from flowvae.engine.weights import atomically
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, rungs, sample
+from flowvae.files import save_arrays, write_text
 from flowvae.model import VAE, build_model
 from flowvae.overrides import assign
 from flowvae.schema import Schema
@@ -202,22 +202,3 @@ def _earlier(place: Path) -> dict[str, Any] | None:
         return dict(json.loads(place.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return None
-
-
-def save_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write a compressed .npz, all of it or none."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-    atomically(path, write)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, all of it or none."""
-
-    def write(part: Path) -> None:
-        part.write_text(text, encoding="utf-8")
-
-    atomically(path, write)

@@ -5,8 +5,9 @@ import torch
 
 from flowvae.engine.generators import rng_state, set_rng_state
 from flowvae.engine.state import State, load_checkpoint, save_checkpoint
-from flowvae.engine.weights import atomically, load_weights, save_weights
+from flowvae.engine.weights import load_weights, save_weights
 from flowvae.errors import InputError
+from flowvae.files import atomically
 
 
 def test_a_checkpoint_round_trips_without_pickle_code(tmp_path):

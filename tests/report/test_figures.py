@@ -231,7 +231,7 @@ def test_no_pyplot_and_no_model_code_is_imported_by_the_report() -> None:
         "import flowvae.report.page, flowvae.report.pages\n"
         "new = set(sys.modules) - before\n"
         "assert 'matplotlib.pyplot' not in new, 'pyplot'\n"
-        "allowed = ('flowvae.report', 'flowvae.errors')\n"
+        "allowed = ('flowvae.report', 'flowvae.errors', 'flowvae.files')\n"
         "ours = {name for name in new if name.startswith('flowvae.') and not name.startswith(allowed)}\n"
         "assert not ours, ours\n"
     )

@@ -97,7 +97,7 @@ def sample(
 
     Sequences are printed, or written as JSON lines: draws of x, unless --decode says otherwise.
     """
-    from flowvae import evaluation, runs
+    from flowvae import evaluation, files, runs
 
     prepare()
     if out is not None:
@@ -114,7 +114,7 @@ def sample(
     means = evaluation.sample(model, n, temperature=temperature, seed=seed)
     if out.suffix.lower() == ".npz":
         drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
-        runs.save_arrays(out, samples=drawn, means=means)
+        files.save_arrays(out, samples=drawn, means=means)
     else:
         from flowvae.report.pictures import save_samples
 
@@ -143,7 +143,7 @@ def reconstruct(
 
     Sequences are printed, or written as JSON lines, with what they are decoded to and the edit distance between.
     """
-    from flowvae import evaluation, runs
+    from flowvae import evaluation, files, runs
 
     prepare()
     opened = runs.open_run(run)
@@ -158,7 +158,7 @@ def reconstruct(
     pairs = evaluation.reconstruct(opened.model, rows.take(n), seed=seed)
     errors = abs(pairs["originals"] - pairs["means"])
     if out.suffix.lower() == ".npz":
-        runs.save_arrays(out, **pairs, errors=errors)
+        files.save_arrays(out, **pairs, errors=errors)
     else:
         from flowvae.report.pictures import reconstructions
         from flowvae.report.style import DPI
@@ -181,7 +181,7 @@ def encode(
     plugin: Plugins = None,
 ) -> None:
     """Write the latents of every datum: one posterior draw `z`, and the posterior's `mean` and `sd`."""
-    from flowvae import evaluation, runs
+    from flowvae import evaluation, files, runs
 
     prepare()
     require_new(out, suffixes=(".npz",))
@@ -190,7 +190,7 @@ def encode(
     arrays = evaluation.encode(opened.model, rows, samples=samples, seed=seed)
     if rows.labels is not None:
         arrays["labels"] = rows.labels.cpu().numpy()
-    runs.save_arrays(out, **arrays)
+    files.save_arrays(out, **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     note(f"{out}: {shapes}")
 
@@ -209,7 +209,7 @@ def score(
     plugin: Plugins = None,
 ) -> None:
     """Write log p(x), the bound and the effective sample size of every datum, in nats, row by row."""
-    from flowvae import runs
+    from flowvae import files, runs
 
     prepare()
     require_new(out, suffixes=(".csv",))
@@ -228,7 +228,7 @@ def score(
     table.writerow(columns)
     for line in zip(*columns.values(), strict=True):
         table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
-    runs.write_text(out, text.getvalue())
+    files.write_text(out, text.getvalue())
     note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
 
 

@@ -49,7 +49,7 @@ def record(schema: "Schema", x: "np.ndarray") -> dict[str, Any]:
 
 def tell(lines: Iterable[str], records: Sequence[dict[str, Any]], out: Path | None) -> None:
     """Print the lines, or write the records."""
-    from flowvae.runs import write_text
+    from flowvae.files import write_text
 
     if out is None:
         typer.echo("\n".join(lines))

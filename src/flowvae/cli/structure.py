@@ -27,7 +27,7 @@ def structure(
 
     Names count from 1, as in papers: z1 is node 0 of structure.json and of latents.edges.
     """
-    from flowvae import runs
+    from flowvae import files, runs
     from flowvae.report.graphs import dot, draw_graph
     from flowvae.report.style import DPI
 
@@ -40,8 +40,8 @@ def structure(
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(graph, indent=1) + "\n"
-    runs.write_text(folder / "structure.json", text)
-    runs.write_text(folder / "structure.dot", dot(graph))
+    files.write_text(folder / "structure.json", text)
+    files.write_text(folder / "structure.dot", dot(graph))
     draw_graph(graph).savefig(folder / "structure.png", dpi=DPI)
     typer.echo(text.rstrip() if as_json else told(graph))
     note(f"graph in {folder / 'structure.png'}, .dot and .json")

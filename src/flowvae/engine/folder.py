@@ -12,8 +12,8 @@ from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.environment import environment
 from flowvae.engine.options import training_options
-from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
+from flowvae.files import write_text
 from flowvae.model import PARTS, VAE
 
 SHARED = ("seed", *PARTS, "objective", "optimiser", "schedule", "phases")
@@ -90,8 +90,8 @@ class Folder:
     def make(self, config: dict[str, Any], data: Data) -> None:
         """Make the folder and write what is known of the run before it begins."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write(self.config, tomli_w.dumps(without_none(config)))
-        _write(self.environment, json.dumps(environment(data, config["seed"]), indent=1) + "\n")
+        write_text(self.config, tomli_w.dumps(without_none(config)))
+        write_text(self.environment, json.dumps(environment(data, config["seed"]), indent=1) + "\n")
 
 
 def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any]:
@@ -137,13 +137,6 @@ def without_none(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_none(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _write(path: Path, text: str) -> None:
-    def write(part: Path) -> None:
-        part.write_text(text)
-
-    atomically(path, write)
 
 
 def _flat(tables: dict[str, Any]) -> dict[str, Any]:

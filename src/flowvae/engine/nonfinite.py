@@ -11,7 +11,7 @@ from torch import Tensor
 from flowvae.data import Split
 from flowvae.engine.generators import aside, set_rng_state
 from flowvae.engine.step import Step
-from flowvae.engine.weights import atomically
+from flowvae.files import atomically, write_text
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -97,7 +97,7 @@ def dump(folder: Path, number: int, finding: Finding, indices: Tensor, x: Tensor
     path = folder / f"nonfinite-step-{number}.pt"
     content = {"indices": indices.cpu(), "x": x.cpu(), "rng": rng}
     atomically(path, lambda part: torch.save(content, part))
-    path.with_suffix(".json").write_text(json.dumps({"step": number, **asdict(finding)}, indent=1) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps({"step": number, **asdict(finding)}, indent=1) + "\n")
     return f" (see {path.name})"
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from flowvae.engine.step import MEASURES
-from flowvae.engine.weights import atomically
 from flowvae.errors import InputError
+from flowvae.files import atomically
 
 FORMAT = 1
 

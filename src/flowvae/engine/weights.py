@@ -1,8 +1,6 @@
 """Weights on file: safetensors, written atomically, read without running code."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from flowvae.errors import InputError
-
-
-def atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a file beside ``path``, and move it there once it is on the disk: all of it, or none."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+from flowvae.files import atomically
 
 
 def save_weights(path: Path, state: dict[str, Any]) -> None:
@@ -27,11 +17,7 @@ def save_weights(path: Path, state: dict[str, Any]) -> None:
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items() if _is_tensor(value)}
     extra = {name: value for name, value in state.items() if not _is_tensor(value)}
     content = save(tensors, metadata={"extra": json.dumps(extra)})
-
-    def write(part: Path) -> None:
-        part.write_bytes(content)  # save_file would let the owner alone read the file
-
-    atomically(path, write)
+    atomically(path, lambda part: part.write_bytes(content))  # save_file would let the owner alone read the file
 
 
 def load_weights(path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One self-contained HTML page for one or several runs, or for a study."""
 
 import re
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from flowvae.errors import InputError
+from flowvae.files import write_text
 from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
 from flowvae.report.graphs import ancestral_figure, structure_figure
 from flowvae.report.metrics import charted
@@ -95,7 +95,8 @@ def write_report(
         differences=_differences({run.name: _flat(run.config) for run in first}),
         configs=[(run.name, run.config_text) for run in first],
     )
-    _write(out, html)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, html)
     return out
 
 
@@ -229,12 +230,3 @@ def _differences(records: Mapping[str, Mapping[str, str]]) -> Markup | None:
     if len(keys) > len(records):
         heads, *lines = zip(("", *keys), *lines, strict=True)
     return Markup(Table(tuple(Column(head, numeric=False) for head in heads), tuple(lines)).html())
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing: a reader never finds half a page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
