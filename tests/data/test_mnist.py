@@ -96,24 +96,10 @@ def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"not MNIST", gzip.compress(b"other")[:-9]])
 def test_other_files_of_these_names_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
-    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.gz with another SHA-256"):
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.gz with another checksum"):
         load_data("mnist", dir=str(tmp_path))
 
 
 def test_idx_arrays_are_read_row_by_row() -> None:
     header = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
     assert parse_idx(header + bytes(range(6))).tolist() == [[0, 1, 2], [3, 4, 5]]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2]), r"expected 11 bytes in an IDX file of shape \(3,\); got 10"),
-        (bytes([0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "expected an IDX file of unsigned bytes"),
-        (bytes([0, 0, 8, 3, 0, 0]), "expected an IDX header of 16 bytes; got 6"),
-        (b"", "expected an IDX file"),
-    ],
-)
-def test_broken_idx_files_are_refused(content: bytes, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_idx(content)

@@ -1,19 +1,11 @@
 """MNIST from its four IDX files: found on the disk, or downloaded once."""
 
-import gzip
-import hashlib
-import math
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Binarise, Data
-from flowvae.data.fetch import cache_home, fetch
+from flowvae.data.official import official
 from flowvae.data.parts import Part
-from flowvae.errors import InputError
 from flowvae.registry import Seed, register
 
 MIRRORS = (
@@ -58,56 +50,14 @@ def mnist(*, dir: str = "", binarise: Binarise = "dynamic", seed: Seed = 0, dequ
 def parse_idx(content: bytes) -> np.ndarray:
     """The uint8 array of an IDX file: 0, 0, 8, rank, the sizes as big-endian uint32, the values.
 
-    Raises `InputError` for another type of value, or another number of bytes than the header says.
-
     >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
     array([7, 9], dtype=uint8)
     """
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise InputError(f"expected an IDX file of unsigned bytes; got one that begins with {content[:4]!r}")
-    start = 4 + 4 * content[3]
-    if len(content) < start:
-        raise InputError(f"expected an IDX header of {start} bytes; got {len(content)} bytes in all")
-    shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        raise InputError(f"expected {expected} bytes in an IDX file of shape {shape}; got {len(content)}")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    rank = content[3]
+    shape = np.frombuffer(content, dtype=">u4", count=rank, offset=4)
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def _content(name: str, dir: str) -> bytes:
-    """The unpacked bytes of one official file."""
-    found = list(_candidates(name, Path(dir).expanduser() if dir else cache_home()))
-    for path in found:
-        content = _unpacked(path)
-        if hashlib.sha256(content).hexdigest() == FILES[name]:
-            return content
-    if dir:
-        got = f"{found[0]} with another SHA-256" if found else "no such file"
-        raise InputError(
-            f"expected the official {name} (.gz or unpacked) in {dir!r} or its mnist/; got {got}: "
-            "check data.dir, or leave it out to download"
-        )
-    urls = [mirror + name + ".gz" for mirror in MIRRORS]
-    path = fetch(
-        urls,
-        cache_home() / "mnist" / name,
-        FILES[name],
-        remedy="name a folder that has the files as data.dir",
-    )
-    return path.read_bytes()
-
-
-def _candidates(name: str, folder: Path) -> Iterator[Path]:
-    for place in (folder, folder / "mnist", folder / "MNIST" / "raw"):  # the last is torchvision's
-        for path in (place / name, place / f"{name}.gz"):
-            if path.is_file():
-                yield path
-
-
-def _unpacked(path: Path) -> bytes:
-    """The content of ``path`` without its wrapper; nothing where the wrapper is broken."""
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        return b""
+    """The unpacked bytes of one official file, which torchvision keeps in a folder of its own."""
+    return official(name, "mnist", FILES[name], [f"{mirror}{name}.gz" for mirror in MIRRORS], dir, "MNIST/raw")
