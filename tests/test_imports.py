@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "flowvae"
 
 ORDER = [
-    {"errors", "files"},
+    {"errors", "files", "precision"},
     {"registry", "overrides", "report", "schema"},
     {"conditional", "transforms", "nn", "data"},
     {"distributions"},

@@ -21,7 +21,7 @@ from flowvae.distributions.mixture import Mixture
 from flowvae.distributions.product import product
 from flowvae.distributions.sequence import SequenceDistribution
 from flowvae.distributions.step import StepDensity
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 
 __all__ = [
     "Ancestral",

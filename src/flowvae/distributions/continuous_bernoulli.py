@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from flowvae.distributions.base import NO_SHAPE, Shape
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 
 SMALL = 0.3
 """Below this |l| / 2 a series replaces what would lose its digits."""

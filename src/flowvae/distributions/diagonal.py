@@ -9,7 +9,7 @@ from torch.distributions import Distribution, constraints, register_kl
 from torch.nn.functional import softplus
 
 from flowvae.distributions.base import Family, Reparameterised, Shape
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 from flowvae.registry import register
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)

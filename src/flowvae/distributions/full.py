@@ -8,7 +8,7 @@ from torch.distributions import Distribution, constraints, register_kl
 
 from flowvae.distributions.base import Family, Reparameterised, Shape
 from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 from flowvae.registry import register
 
 

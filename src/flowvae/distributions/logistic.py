@@ -9,7 +9,7 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
 from flowvae.distributions.base import NO_SHAPE, Shape
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 
 
 class DiscretisedLogistic(Distribution):

@@ -10,7 +10,7 @@ from torch.linalg import solve_triangular
 from flowvae.distributions.base import Family, Reparameterised, Shape
 from flowvae.distributions.diagonal import HALF_LOG_2PI, DiagonalNormal, positive
 from flowvae.distributions.full import FullNormal, kl_by_factors
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 from flowvae.registry import Count, register
 
 BOUND = 100.0

@@ -8,7 +8,7 @@ from torch.distributions import Distribution, constraints
 
 from flowvae.distributions.base import NO_SHAPE, Shape
 from flowvae.distributions.step import StepDensity, ended
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 from flowvae.schema import END
 
 State = tuple[Tensor, ...]

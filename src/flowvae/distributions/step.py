@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from flowvae.distributions.features import DiscreteFeature, FeatureDensity, categorical, density_of
-from flowvae.nn import in_full_precision
+from flowvae.precision import in_full_precision
 from flowvae.schema import END, Schema
 
 

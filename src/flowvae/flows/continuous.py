@@ -8,7 +8,7 @@ from torch import Tensor
 
 from flowvae.flows.base import Cost, Flow
 from flowvae.nn import Conditioned
-from flowvae.nn.precision import without_autocast
+from flowvae.precision import without_autocast
 from flowvae.registry import Count, register
 from flowvae.transforms import ODETransform, Transform, dormand_prince, runge_kutta
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flowvae.errors import InputError
 from flowvae.flows.base import Cost, Flow
-from flowvae.nn import MADE, Activation, Autoregression, ConvMADE, in_full_precision
+from flowvae.nn import MADE, Activation, Autoregression, ConvMADE
+from flowvae.precision import in_full_precision
 from flowvae.registry import Count, NonNegativeFloat, register
 from flowvae.transforms import Affine, Autoregressive, Composed, ConstantSigma, Gated, Inversion, Transform, Update
 

@@ -6,7 +6,6 @@ from flowvae.nn.incremental import Autoregression
 from flowvae.nn.made import MADE
 from flowvae.nn.masked_conv import ConvMADE
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation, BatchNorm, Norm, Widths
-from flowvae.nn.precision import in_full_precision
 from flowvae.nn.starting import FromData, starting, unstarted
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Norm",
     "SequenceEmbedding",
     "Widths",
-    "in_full_precision",
     "lengths",
     "starting",
     "unstarted",

@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
-from flowvae.nn.precision import in_full_precision
+from flowvae.precision import in_full_precision
 
 
 class Conditioned(nn.Module):

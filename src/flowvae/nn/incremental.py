@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowvae.nn.made import MADE, MaskedLinear
 from flowvae.nn.normed import NormedLinear
-from flowvae.nn.precision import in_full_precision, without_autocast
+from flowvae.precision import in_full_precision, without_autocast
 
 BLOCK = 8
 """Coordinates that take their share of all before the block at once: matrix products large enough to be fast."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, normalize
 
+from flowvae.precision import without_autocast
 from flowvae.transforms.base import Transform
 
 
@@ -64,6 +65,5 @@ def applied(matrix: Tensor, x: Tensor) -> Tensor:
 
     Autocast would multiply matrices in half precision, and a map's log-determinant would be that of another map.
     """
-    device = x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"
-    with torch.autocast(device, enabled=False):
+    with without_autocast(x.device):
         return linear(x, matrix) if matrix.ndim == 2 else (matrix @ x[..., None])[..., 0]

@@ -1,4 +1,4 @@
-"""Precision of what networks put out."""
+"""Precision of densities and of bijections, whatever that of the networks."""
 
 from contextlib import AbstractContextManager, nullcontext
 
