@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "flowvae"
 
 ORDER = [
-    {"errors", "files", "precision"},
+    {"errors", "precision"},
+    {"files"},
     {"registry", "overrides", "report", "schema"},
     {"conditional", "transforms", "nn", "data"},
     {"distributions"},

@@ -1,10 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and how they are read again."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from flowvae.errors import InputError
 
 
 def atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -29,3 +33,19 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     atomically(path, write)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file; `InputError` where it is torn."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"expected JSON in {str(path)!r}; got {error}: restore the file or move it away") from None
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz, never unpickled; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from flowvae.errors import InputError
-from flowvae.files import save_arrays, write_text
+from flowvae.files import load_arrays, load_json, save_arrays, write_text
 from flowvae.report.runs import Run
 from flowvae.study import Study
 
 Record = dict[str, Any]
 
 POINTS = 200  # of a curve, or a few more
-PICTURES = {"samples": 36, "originals": 10, "means": 10}
+PICTURES = {"samples": 36, "originals": 10, "means": 10}  # of each row
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Results:
                 f"expected the results of a study at {str(self.path)!r}; got no such file: "
                 f"make them with 'flowvae study run {shlex.quote(self.source or self.name)}'"
             )
-        return _json(self.path)
+        return load_json(self.path)
 
     def prepare(self) -> None:
         """Make the folder; `InputError` where nothing can be written in it, before hours are spent on results."""
@@ -87,12 +87,6 @@ class Results:
         record = self.read()
         return _arranged(study, _runs(record), record["provenance"])
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        if not self.pictures.is_file():
-            return {}
-        with np.load(self.pictures, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-
     def add(
         self,
         study: Study,
@@ -106,7 +100,7 @@ class Results:
         with locked(self.folder):
             record = _arranged(study, self.runs() | {(row, run["seed"]): run}, provenance)
             if study.pictures:
-                curves = _json(self.curves) if self.curves.is_file() else {}
+                curves = load_json(self.curves) if self.curves.is_file() else {}
                 curves.setdefault(row, {})[str(run["seed"])] = curve
                 _write_json(self.curves, curves)
             (mine,) = [entry["runs"] for entry in record["rows"] if entry["name"] == row]
@@ -116,7 +110,7 @@ class Results:
 
     def _keep(self, row: str, pictures: Mapping[str, np.ndarray]) -> None:
         """Put the pictures of a row in place of all that it had, which may be of another recipe."""
-        before = self._arrays()
+        before = load_arrays(self.pictures)
         arrays = {name: array for name, array in before.items() if name.partition("/")[0] != row}
         arrays |= {f"{row}/{kind}": _small(array) for kind, array in pictures.items()}
         if before or arrays:
@@ -228,13 +222,6 @@ def _small(array: np.ndarray) -> np.ndarray:
     if array.min() >= 0 and array.max() <= 1:
         return np.round(255 * array).astype(np.uint8)
     return array.astype(np.float16)
-
-
-def _json(path: Path) -> Record:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"expected JSON in {str(path)!r}; got {error}: restore the file or move it away") from None
 
 
 def _write_json(path: Path, record: Record) -> None:

@@ -1,6 +1,5 @@
 """Figures from the files of a study's results: what is kept of its runs, whose folders may be elsewhere."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from flowvae.errors import InputError
+from flowvae.files import load_arrays, load_json
 from flowvae.report.curves import Curve
 from flowvae.report.figures import study_chart, training_curves
 from flowvae.report.measured import measured_figures
 from flowvae.report.metrics import charted
 from flowvae.report.pictures import reconstructions, sample_grids
 from flowvae.report.rows import study_rows
-
-SAMPLES, RECONSTRUCTIONS = 36, 10  # of each row
 
 
 def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, Figure]:
@@ -28,10 +25,10 @@ def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[st
     """
     rows = study_rows(results)
     labels = {row.name: row.label for row in rows if row.seeds}
-    arrays = _arrays(folder / f"{name}.npz")
+    arrays = load_arrays(folder / f"{name}.npz")
     figures = {} if results.get("axes") else {"rows": study_chart(rows, charted(results))}
     figures |= measured_figures(arrays, labels, results)
-    samples = {label: arrays[f"{row}/samples"][:SAMPLES] for row, label in labels.items() if f"{row}/samples" in arrays}
+    samples = {label: arrays[f"{row}/samples"] for row, label in labels.items() if f"{row}/samples" in arrays}
     if samples:
         figures["samples"] = sample_grids(samples)
     pairs = {
@@ -40,9 +37,9 @@ def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[st
         if f"{row}/originals" in arrays and f"{row}/means" in arrays
     }
     if pairs:
-        figures["reconstructions"] = reconstructions(pairs, RECONSTRUCTIONS)
+        figures["reconstructions"] = reconstructions(pairs)
     curves = folder / f"{name}-curves.json"
-    record = load(curves) if curves.exists() else {}
+    record = load_json(curves) if curves.exists() else {}
     series = {
         row.label: [_curves(points) for seed, points in record[row.name].items() if int(seed) in row.seeds]
         for row in rows
@@ -53,24 +50,9 @@ def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[st
     return figures
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A results file, or that of its curves."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"expected JSON in {path.name}; got {error}: make it anew with 'flowvae study run'") from None
-
-
 def _curves(points: list[list[float | None]]) -> tuple[Curve, Curve]:
     """Training and validation from rows of epoch, training ELBO, validation ELBO and validation rate."""
     epoch, train, validation, rate = np.array(points, dtype=float).reshape(-1, 4).T
     unknown = np.full_like(epoch, np.nan)
     best = int(np.nanargmax(validation)) if np.isfinite(validation).any() else None
     return Curve(epoch, train, unknown, unknown), Curve(epoch, validation, rate, -validation - rate, best)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}

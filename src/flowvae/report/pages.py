@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from flowvae.errors import InputError, nearest
-from flowvae.report.kept import kept_figures, load
+from flowvae.files import load_json
+from flowvae.report.kept import kept_figures
 from flowvae.report.rendering import in_words
 from flowvae.report.style import png
 from flowvae.report.tables import study_table
@@ -28,7 +29,7 @@ def refresh(root: Path) -> list[Path]:
     """
     root = Path(root)
     paths = sorted((root / "results").glob("*.json"))
-    results = {path.stem: load(path) for path in paths if not path.stem.endswith("-curves")}
+    results = {path.stem: load_json(path) for path in paths if not path.stem.endswith("-curves")}
     contents: dict[Path, bytes] = {}
     pages = [page for page in sorted((root / "docs").rglob("*.md")) if "/_" not in page.relative_to(root).as_posix()]
     for page in [root / "README.md", *pages]:
