@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from flowvae import registry
 from flowvae.data import resolve_data
 from flowvae.engine.folder import FREE, without_none
-from flowvae.engine.options import Phase, Training, overlaid
+from flowvae.engine.options import TRAINED, Phase, Training, overlaid
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation.memory import parse_size
 from flowvae.model import PARTS, resolve_parts
@@ -22,9 +22,6 @@ from flowvae.overrides import assign, merged
 from flowvae.registry import Count, Seed, validated
 
 Table = dict[str, Any]
-
-TRAINED = {"objective": "elbo", "optimiser": "adam", "schedule": "constant"}
-"""The tables of training that name a component, and the one that each stands for when it names none."""
 
 INNER = {
     "decoder": "likelihood.decoder",

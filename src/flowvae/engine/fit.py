@@ -14,7 +14,7 @@ from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch
 from flowvae.engine.loop import Loop
 from flowvae.engine.malloc import keep_memory
-from flowvae.engine.options import Training, training_options
+from flowvae.engine.options import TRAINED, Training, training_options
 from flowvae.errors import InputError
 from flowvae.model import VAE
 from flowvae.registry import Spec
@@ -115,13 +115,12 @@ def run_config(
     tables: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The run as a recipe: every table resolved, to be run again as it stands."""
+    components = {"objective": objective, "optimiser": optimiser, "schedule": schedule}
     config = {
         "seed": training.seed,
         "data": data.spec,
         **(model.spec or {}),
-        "objective": registry.resolve("objective", objective, default="elbo"),
-        "optimiser": registry.resolve("optimiser", optimiser, default="adam"),
-        "schedule": registry.resolve("schedule", schedule, default="constant"),
+        **{kind: registry.resolve(kind, spec, default=TRAINED[kind]) for kind, spec in components.items()},
         "training": training.model_dump(exclude={"seed", "phases"}) | {"epochs": training.total_epochs},
     }
     if training.phases:

@@ -11,12 +11,12 @@ import tomli_w
 from flowvae import registry
 from flowvae.data import Data
 from flowvae.engine.environment import environment
-from flowvae.engine.options import training_options
+from flowvae.engine.options import TRAINED, training_options
 from flowvae.errors import InputError
 from flowvae.files import write_text
 from flowvae.model import PARTS, VAE
 
-SHARED = ("seed", *PARTS, "objective", "optimiser", "schedule", "phases")
+SHARED = ("seed", *PARTS, *TRAINED, "phases")
 # Options of training that may differ between a run and its continuation: they have no influence on the numbers.
 FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
 
@@ -112,7 +112,7 @@ def completed(saved: dict[str, Any]) -> dict[str, Any]:
         for key in path:
             table = table.setdefault(key, {})
         table[last] = value
-    for kind in (*PARTS, "objective", "optimiser", "schedule"):
+    for kind in (*PARTS, *TRAINED):
         if kind in tables:
             tables[kind] = registry.resolve(kind, tables[kind])
     gained = training_options().model_dump(exclude={"seed", "phases", *FREE})

@@ -11,6 +11,9 @@ Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance
 
 DEFAULT_EPOCHS = 50
 
+TRAINED = {"objective": "elbo", "optimiser": "adam", "schedule": "constant"}
+"""The tables of training that name a component, and the one that each stands for when it names none."""
+
 
 class Phase(BaseModel):
     """A stretch of training with its own frozen parameters, optimiser, schedule and objective.

@@ -8,14 +8,12 @@ from flowvae import registry
 from flowvae.engine.compiling import compile_step
 from flowvae.engine.freezing import freeze, parameters_of
 from flowvae.engine.optim import carry_over, load_moments, set_rate
-from flowvae.engine.options import Phase, overlaid
+from flowvae.engine.options import TRAINED, Phase, overlaid
 from flowvae.engine.step import Step, sliced_noise
 from flowvae.model import VAE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-COMPONENTS = ("objective", "optimiser", "schedule")
 
 
 class Stage:
@@ -24,7 +22,7 @@ class Stage:
     def __init__(
         self, model: VAE, phase: Phase, config: dict[str, Any], trainable: set[str], steps_per_epoch: int
     ) -> None:
-        tables = {kind: overlaid(config[kind], getattr(phase, kind)) for kind in COMPONENTS}
+        tables = {kind: overlaid(config[kind], getattr(phase, kind)) for kind in TRAINED}
         self.parameters = freeze(model, phase.freeze, trainable)
         self.slow = [(period, parameters_of(model, part, "every")) for part, period in phase.every.items()]
         self.objective = registry.build("objective", tables["objective"])
