@@ -242,12 +242,6 @@ def _training(tables: Mapping[str, Any], components: Mapping[str, Table]) -> tup
         for kind in TRAINED:
             changed = overlaid(components[kind], getattr(checked, kind))
             registry.resolve(kind, changed, path=f"phases.{number}.{kind}")
-    total = sum(phase["epochs"] for phase in phases)
-    if phases and settings.get("epochs", total) != total:
-        raise InputError(
-            f"training.epochs: expected the sum over the phases, {total}; got {settings['epochs']!r}: "
-            "leave it out (--set training.epochs=)"
-        )
     seed = validated(Training, {"seed": tables.get("seed", 0)}, "recipe").seed
     training = validated(Training, {**settings, "phases": phases, "seed": seed}, "training")
     return training, [without_none(phase.model_dump()) for phase in training.phases]

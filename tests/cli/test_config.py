@@ -95,7 +95,7 @@ def test_changes_leave_the_tables_they_are_laid_over() -> None:
         ("encoder=3", "encoder: expected a name or a table; got 3"),
         ("phases=[{epochs=3, freze='encoder'}]", "phases.0.freze: no such option; did you mean 'freeze'?"),
         ("phases=[{epochs=3, optimiser={lr=-1}}]", "phases.0.optimiser.lr: expected greater than 0; got -1"),
-        ("phases=[{epochs=3}]", "training.epochs: expected the sum over the phases, 3; got "),
+        ("phases=[{epochs=3}]", "training: expected epochs to be the sum over the phases, 3; got "),
         ("=3", "expected a change as a.b=c; got '=3'"),
         ("training", "expected a change as a.b=c; got 'training'"),
     ],

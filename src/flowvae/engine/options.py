@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from flowvae.errors import InputError
 from flowvae.registry import Count, Positive, Seed, Spec, validated
 
 Decay = Annotated[float, Field(gt=0, lt=1)]
@@ -83,7 +84,10 @@ class Training(BaseModel):
     def _epochs_agree(self) -> "Training":
         total = sum(phase.epochs for phase in self.phases)
         if self.phases and self.epochs not in (None, total):
-            raise ValueError(f"epochs to be left out or the sum over the phases, {total}")
+            raise InputError(
+                f"expected epochs to be the sum over the phases, {total}; got {self.epochs}: "
+                "leave them out (--set training.epochs=)"
+            )
         return self
 
     @property
