@@ -111,9 +111,8 @@ class Config(BaseModel):
                 "expected data to train on; got a recipe that names none: use --data digits, --data PATH, "
                 "or a table [data]"
             )
-        specs = {kind: _spec(tables.get(kind), kind) for kind in (*PARTS, *TRAINED)}
-        components = resolve_parts(specs)
-        components |= {kind: registry.resolve(kind, specs[kind], default=name) for kind, name in TRAINED.items()}
+        components = resolve_parts(tables)
+        components |= {kind: registry.resolve(kind, tables.get(kind), default=name) for kind, name in TRAINED.items()}
         training, phases = _training(tables, components)
         return cls(
             seed=training.seed,
@@ -200,12 +199,6 @@ def with_changes(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> Table
     return changed
 
 
-def _spec(spec: Any, path: str) -> Any:
-    if spec is None or isinstance(spec, str | dict):
-        return spec
-    raise InputError(f"{path}: expected a name or a table; got {spec!r}: set {path}.name")
-
-
 def _named(key: str, value: Any) -> Any:
     """A component by its bare name as a table, so that it can be laid over another."""
     return {"name": value} if key in TRAINED and isinstance(value, str) else value
@@ -220,8 +213,10 @@ def _table(tables: Mapping[str, Any], key: str) -> Table:
 
 def _data(spec: Any, likelihood: str) -> Table:
     """The resolved data table, its places absolute: a run is evaluated from any folder."""
+    if not isinstance(spec, str | dict):
+        raise InputError(f"data: expected a name or a table; got {spec!r}: set data.name")
     accepts = getattr(registry.component("likelihood", likelihood), "accepts", ())
-    table = resolve_data(_spec(spec, "data"), sequences="sequence" in accepts)
+    table = resolve_data(spec, sequences="sequence" in accepts)
     return table | {key: str(Path(table[key]).expanduser().resolve()) for key in PLACES if table.get(key)}
 
 
