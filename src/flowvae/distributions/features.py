@@ -1,6 +1,5 @@
 """Densities of the feature of a step, from unconstrained parameters."""
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -9,9 +8,9 @@ from torch.nn.functional import log_softmax, softplus
 from torch.special import ndtr, ndtri
 
 from flowvae.distributions.continuous_bernoulli import ContinuousBernoulli
+from flowvae.distributions.diagonal import HALF_LOG_2PI
 from flowvae.schema import Feature
 
-HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 LEAST = 0.01
 """The least standard deviation, on the normalised scale: a density of repeated values would else grow without bound."""
 

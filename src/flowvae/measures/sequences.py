@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flowvae.data import Data, Split
 from flowvae.distributions import SequenceDistribution
+from flowvae.distributions.step import ended
 from flowvae.evaluation.generate import sample, walks
 from flowvae.measures.base import Measured
 from flowvae.model import VAE
@@ -55,7 +56,7 @@ def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000
 
 def _ended(x: Tensor, steps: Tensor) -> Tensor:
     """The steps as far as x goes: what is predicted behind its end counts as nothing."""
-    is_end = x[..., 0] == 0
+    is_end = ended(x)
     return torch.where((is_end.cumsum(-1) > is_end.long())[..., None], 0.0, steps)
 
 

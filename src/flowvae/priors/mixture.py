@@ -1,16 +1,13 @@
 """The mixture prior."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowvae import registry
 from flowvae.conditional import Conditional
 from flowvae.distributions import Mixture, in_full_precision
 from flowvae.nn import MLP
-from flowvae.registry import Count, NonNegative, register
+from flowvae.registry import Count, NonNegative, Several, register
 
 
 @register("prior", "mixture")
@@ -29,7 +26,7 @@ class MixturePrior(Conditional):
         event_shape: tuple[int, ...],
         context: int = 0,
         *,
-        components: Annotated[int, Field(ge=2, strict=True)] = 10,
+        components: Several = 10,
         width: Count = 128,
         depth: NonNegative = 1,
     ):
