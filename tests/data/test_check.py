@@ -48,7 +48,7 @@ def test_missing_values_are_counted_and_kept_out_of_the_range(tmp_path: Path) ->
         ),
         (
             {"train": np.eye(4), "test": np.eye(3)},
-            "training    would refuse it: data of different shapes, train (4,), test",
+            "training    would refuse it: expected one event shape; got train (4,), test",
         ),
         (
             {"x": np.eye(2)},

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from flowvae.data.base import Binarise, Data, Split, Support, stream
-from flowvae.data.parts import SPLITS, Parts
+from flowvae.data.parts import SPLITS, Parts, require_one_shape
 from flowvae.data.ranges import are_bits, are_bytes, interval, rescaling, value_range
 from flowvae.errors import InputError
 from flowvae.schema import Schema
@@ -31,10 +31,7 @@ def assemble(
     columns mean. Raises `InputError` for parts whose shapes differ, for values outside [0, 1] that are to become bits,
     and for what is no whole number and is to be spread.
     """
-    shapes = {split: parts[split].values.shape[1:] for split in SPLITS}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
-        raise InputError(f"expected one event shape; got {listed}: give all parts the same")
+    require_one_shape(parts)
     values = pack({split: parts[split].values for split in SPLITS})
     low, high = value_range(values.values())
     if binarise != "none" and (low < 0 or high > scale):

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowvae import registry
 from flowvae.data.base import Data
-from flowvae.data.parts import Parts, find_missing, shares
+from flowvae.data.parts import Parts, find_missing, require_one_shape, shares
 from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
 from flowvae.data.readers import read
 from flowvae.errors import InputError, counted
@@ -177,11 +177,8 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
 
 def _refusal(parts: Parts, lost: int) -> str:
     """Why a file of these ``parts``, ``lost`` of whose values are not finite, would be refused by training, or ""."""
-    shapes = {split: part.values.shape[1:] for split, part in parts.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
-        return f"data of different shapes, {listed}: give all parts the same"
     try:
+        require_one_shape(parts)
         shares(parts)
     except InputError as error:
         return str(error)

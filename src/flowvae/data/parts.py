@@ -47,6 +47,14 @@ def partition(parts: Parts, *, validation: float, test: float, seed: int) -> Par
     return {**parts, "train": pool.rows(np.sort(order)), **dealt}
 
 
+def require_one_shape(parts: Parts) -> None:
+    """Raise `InputError` where events of the ``parts`` differ in shape."""
+    shapes = {split: part.values.shape[1:] for split, part in parts.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{split} {shape}" for split, shape in shapes.items())
+        raise InputError(f"expected one event shape; got {listed}: give all parts the same")
+
+
 def shares(parts: Parts, *, validation: float = 0.1, test: float = 0.1) -> dict[str, int]:
     """How many rows of ``train`` go to each split that ``parts`` lacks; `InputError` where none would be left."""
     rows, fractions = len(parts["train"]), {"validation": validation, "test": test}
