@@ -58,10 +58,10 @@ def can_compile(device: torch.device) -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "clang-cl", "cl") if name)
 
 
-def require_compiler(training: Training, device: torch.device) -> None:
-    """`InputError` where ``training.compile`` asks for a compiler that is not there."""
-    if training.compile == "on" and not can_compile(device):
-        raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use --set training.compile=off")
+def require_compiler(compile: str, device: torch.device, instead: str = "--set training.compile=off") -> None:
+    """`InputError` where ``compile`` is "on" and the compiler is not there, with what to use ``instead``."""
+    if compile == "on" and not can_compile(device):
+        raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use {instead}")
 
 
 def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, bool]:

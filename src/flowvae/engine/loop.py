@@ -75,7 +75,7 @@ class Loop:
         if folder and going_on:
             self.state, self.parts = go_back(folder, self.checkpoints.fingerprint, model)
         else:
-            require_compiler(training, fabric.device)
+            require_compiler(training.compile, fabric.device)
             work = rehearse(model, self.train, training.plan, self.stage_of, fabric)
             self.state.compiled = compiles(model, training, work, self.steps, self.batch)
             start_from_data(model, self.train, self.order(0)[: self.batch])

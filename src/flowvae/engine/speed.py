@@ -105,7 +105,7 @@ def bench(
     require_fit(model, data)
     fabric = launch(training)
     device = fabric.device
-    require_compiler(training, device)
+    require_compiler(training.compile, device)
     compiled, precision = training.compile == "on", settled(training, device)
     with unchecked(), aside(device):
         torch.manual_seed(training.seed)

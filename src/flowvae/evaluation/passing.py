@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Split
-from flowvae.engine.compiling import can_compile
+from flowvae.engine.compiling import can_compile, require_compiler
 from flowvae.engine.malloc import keep_memory
-from flowvae.errors import InputError
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.finite import require_finite
 from flowvae.evaluation.latent import Code, Codes
@@ -172,10 +171,5 @@ def _joined(parts: Sequence[Tensor]) -> np.ndarray:
 
 def _compiles(compile: Compile, pays: bool, device: torch.device) -> bool:
     """Whether to compile: ``on`` insists."""
-    if compile == "off" or (compile == "auto" and not pays):
-        return False
-    if not can_compile(device):
-        if compile == "on":
-            raise InputError("expected a compiler for compile = 'on'; found none: install g++, or use compile = 'auto'")
-        return False
-    return True
+    require_compiler(compile, device, "compile = 'auto'")
+    return compile == "on" or (compile == "auto" and pays and can_compile(device))
