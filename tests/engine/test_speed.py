@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae import InputError, build_model, load_data
 from flowvae.cli import main
-from flowvae.engine import speed as measured
-from flowvae.engine.speed import bench, peak_conv_flops, peak_flops
+from flowvae.engine import peaks
+from flowvae.engine.peaks import peak_conv_flops, peak_flops
+from flowvae.engine.speed import bench
 
 
 def test_work_is_that_of_the_matrix_products() -> None:
@@ -40,7 +41,7 @@ def test_work_is_that_of_the_matrix_products() -> None:
 
 HELD = """
 import torch
-from flowvae.engine.speed import most_held
+from flowvae.engine.peaks import most_held
 cpu = torch.device("cpu")
 before = most_held(cpu)
 held = torch.ones(64 << 20)
@@ -76,7 +77,7 @@ def test_the_peak_of_convolutions_is_their_work_over_the_time_of_the_faster_layo
         assert counter.get_total_flops() == 2 * 8 * 32**2 * 64**2 * 9
         return next(times)
 
-    monkeypatch.setattr(measured, "_timed", timed)
+    monkeypatch.setattr(peaks, "timed", timed)
     assert peak_conv_flops(torch.device("cpu"), torch.float32) == 2 * 8 * 32**2 * 64**2 * 9 / 0.25
     torch.testing.assert_close(*passes, rtol=1e-3, atol=1e-3)
     assert [y.is_contiguous() for y in passes] == [True, False]

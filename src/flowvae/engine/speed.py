@@ -1,16 +1,9 @@
 """How fast a model trains, draws and infers on this machine, beside what the machine can do."""
 
-import re
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowvae.data import Data
@@ -20,21 +13,13 @@ from flowvae.engine.fit import require_fit, run_config
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch, place
 from flowvae.engine.options import training_options
+from flowvae.engine.peaks import WARM, most_held, peak_conv_flops, peak_flops, timed
 from flowvae.engine.precision import settled
 from flowvae.engine.stage import Stage
 from flowvae.engine.start import start_from_data
 from flowvae.errors import InputError
 from flowvae.model import VAE
 from flowvae.registry import Spec
-
-SQUARE = {"cpu": 1024, "cuda": 8192}
-"""Side of the matrices whose product tells the peak."""
-
-MAPS = {"cpu": (8, 64, 32), "cuda": (256, 256, 32)}
-"""Number, channels and side of the maps whose convolution with 3 x 3 kernels tells the peak of convolutions."""
-
-WARM = 3
-"""Steps before the clock runs; compilation is among them."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +117,13 @@ def bench(
         stage.drop_gradients()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = _timed(step, steps, device)
+        seconds = timed(step, steps, device)
         memory = most_held(device)
         model.eval()
         one = train.batch(rows[:1])
         with torch.no_grad(), fabric.autocast():
-            sample = _timed(lambda: model.generate(1).sample(), steps, device)
-            forward = _timed(lambda: model(one).log_w, steps, device)
+            sample = timed(lambda: model.generate(1).sample(), steps, device)
+            forward = timed(lambda: model(one).log_w, steps, device)
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     peak, conv_peak = peak_flops(device, dtype), peak_conv_flops(device, dtype)
     flops = counter.get_total_flops()
@@ -159,52 +144,3 @@ def bench(
         sample_one=sample,
         forward_one=forward,
     )
-
-
-def most_held(device: torch.device) -> int | None:
-    """Bytes: the most that torch has allocated on a CUDA device, else that the process has held, where Linux tells."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    told = re.search(r"VmHWM:\s*(\d+) kB", status)  # not getrusage: it counts what the parent process held
-    return 1024 * int(told[1]) if told else None
-
-
-@torch.no_grad()
-def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a product of two large square matrices."""
-    size = SQUARE[device.type]
-    a, b = torch.randn(2, size, size, device=device).to(dtype)
-    return 2 * size**3 / _timed(lambda: torch.mm(a, b), 10, device)
-
-
-@torch.no_grad()
-def peak_conv_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of convolutions, in the faster of the two layouts of maps."""
-    number, channels, side = MAPS[device.type]
-    maps = torch.randn(number, channels, side, side, device=device).to(dtype)
-    kernels = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
-
-    def seconds(layout: torch.memory_format) -> float:
-        x, weight = maps.contiguous(memory_format=layout), kernels.contiguous(memory_format=layout)
-        return _timed(lambda: conv2d(x, weight, padding=1), 10, device)
-
-    flops = 2 * number * side**2 * channels**2 * 9
-    return flops / min(seconds(torch.contiguous_format), seconds(torch.channels_last))
-
-
-def _timed(run: Callable[[], Tensor | None], times: int, device: torch.device) -> float:
-    """The median seconds of one run, after a few that do not count; the device has finished when the clock is read."""
-    wait: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    found = []
-    for number in range(WARM + times):
-        wait()
-        start = time.perf_counter()
-        run()
-        wait()
-        if number >= WARM:
-            found.append(time.perf_counter() - start)
-    return median(found)
