@@ -25,8 +25,7 @@ from flowvae.evaluation.context import evaluating
 from flowvae.measures import Measured
 from flowvae.report.runs import Run, read_runs
 from flowvae.results import Record, Results, curve, locked, pictures
-from flowvae.runs import Run as Opened
-from flowvae.runs import evaluate_rows, keep_evaluation, open_run, rows, train
+from flowvae.runs import Opened, evaluate_rows, keep_evaluation, open_run, rows, train
 from flowvae.study import Row, Study
 
 Tell = Callable[[str], None]

@@ -28,7 +28,7 @@ SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12, "tempered": 25}
 
 
 @dataclass(frozen=True)
-class Run:
+class Opened:
     """A run that is open: its recipe, and its model with the best weights on the device where it is used."""
 
     path: Path
@@ -79,16 +79,16 @@ def check_support(config: Config, data: Data) -> None:
     require_support(data, name, accepts, config.likelihood.get("levels"))
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path) -> Opened:
     """The run in the folder ``path`` with its best weights; `InputError` where there is none."""
     path = Path(path)
     model, config = load(path), Config.load(path / "config.toml")
     on_cpu = config.training["accelerator"] == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu" if on_cpu else "cuda")
-    return Run(path, config, model.to(device), device)
+    return Opened(path, config, model.to(device), device)
 
 
-def rows(run: Run, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
+def rows(run: Opened, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
     """The data that a command on a run is about: a split of the run's own data, or all rows of a file.
 
     ``split`` is by default that of the recipe's evaluation. A file without splits has one, all its rows in order.
@@ -101,7 +101,7 @@ def rows(run: Run, data: str | None = None, split: str | None = None, changes: I
     return found.splits[split]
 
 
-def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> Data:
+def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -> Data:
     """The data of a run, or others as the run takes them.
 
     Args:
@@ -135,7 +135,7 @@ def data_of(run: Run, data: str | None = None, changes: Iterable[str] = ()) -> D
     return found
 
 
-def require_unchanged(run: Run, data: Data) -> None:
+def require_unchanged(run: Opened, data: Data) -> None:
     """Raise `InputError` unless ``data`` are what the run was trained on, split as they were then."""
     environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
     if data.digest != environment["data"]["digest"]:
@@ -146,14 +146,14 @@ def require_unchanged(run: Run, data: Data) -> None:
 
 
 def evaluate_rows(
-    run: Run, split: Split, options: EvaluationOptions, progress: Callable[[int, int], None] | None = None
+    run: Opened, split: Split, options: EvaluationOptions, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """`flowvae.evaluate` as the options say, on the run's device."""
     settings = options.model_dump(exclude={"split"})
     return evaluate(run.model, split.to(run.device), **settings, progress=progress)
 
 
-def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str, Any] | None:
+def keep_evaluation(run: Opened, split: Split, record: dict[str, Any]) -> dict[str, Any] | None:
     """Keep an evaluation in the run, with what a report shows beside it; returns the one it takes the place of.
 
     ``evaluation.json`` is the record, ``samples.npz`` holds means of p(x | z) for draws from the prior, and
@@ -174,7 +174,7 @@ def keep_evaluation(run: Run, split: Split, record: dict[str, Any]) -> dict[str,
     return before
 
 
-def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[str, Any] | None:
+def keep_structure(run: Opened, kl: Sequence[float] = (), seed: int = 0) -> dict[str, Any] | None:
     """Keep the graph of the run's model in it, with ancestral samples, and return it; None where there is none.
 
     ``kl`` is that of the latent groups; by default that of the evaluation, or of the best validation, if there is one.
@@ -191,7 +191,7 @@ def keep_structure(run: Run, kl: Sequence[float] = (), seed: int = 0) -> dict[st
     return graph
 
 
-def require_journal(run: Run) -> list[dict[str, Any]]:
+def require_journal(run: Opened) -> list[dict[str, Any]]:
     """The records of the run's journal, none where it is gone; `InputError` before any work is done for nothing."""
     return read_journal(journal) if (journal := run.path / "journal.jsonl").is_file() else []
 

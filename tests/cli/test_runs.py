@@ -13,7 +13,7 @@ from PIL import Image
 import flowvae as fv
 from flowvae.cli import main
 from flowvae.config import Config
-from flowvae.runs import Run, data_of, untrained
+from flowvae.runs import Opened, data_of, untrained
 from tests.cli.conftest import Command
 
 
@@ -91,7 +91,7 @@ def test_other_data_are_dequantised_as_the_run_s_own(tmp_path: Path) -> None:
     config = Config.resolve({"data": digits, "latents": {"dim": 2}, "likelihood": "gaussian"})
     model, _ = untrained(config)
     np.save(tmp_path / "my.npy", fv.load_data("digits").test.values.numpy())
-    run = Run(tmp_path, config, model, torch.device("cpu"))
+    run = Opened(tmp_path, config, model, torch.device("cpu"))
     found = data_of(run, str(tmp_path / "my.npy"), ["data.scale=16"])
     assert (found.support, found.test.cells) == ("unit", 17)
 

@@ -32,7 +32,7 @@ from flowvae.cli.shared import (
 from flowvae.errors import InputError, counted
 
 if TYPE_CHECKING:
-    from flowvae.runs import Run
+    from flowvae.runs import Opened
 
 Samples = Annotated[int | None, typer.Option("--samples", "-k", min=1, metavar="K", help="Importance samples a datum.")]
 Memory = Annotated[str | None, typer.Option("--memory", help="Bound on the memory of the evaluation: 256MiB.")]
@@ -232,7 +232,7 @@ def score(
     note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
 
 
-def _output(out: Path | None, run: "Run", decode: str | None) -> Path | None:
+def _output(out: Path | None, run: "Opened", decode: str | None) -> Path | None:
     """A picture may replace an earlier one; data may not. Sequences are printed where there is no file."""
     if decode and (run.schema is None or (out and out.suffix.lower() != ".jsonl")):
         raise InputError("expected --decode for sequences in print or in a .jsonl; got another output: leave it out")

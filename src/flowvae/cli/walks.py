@@ -24,7 +24,7 @@ from flowvae.cli.shared import (
 from flowvae.errors import InputError
 
 if TYPE_CHECKING:
-    from flowvae.runs import Run
+    from flowvae.runs import Opened
 
 
 def add_to(app: typer.Typer) -> None:
@@ -124,7 +124,7 @@ def optimise(
     tell(lines, [asdict(proposal) for proposal in found.proposals], out)
 
 
-def _datum(run: "Run", text: str, split: str | None, data_dir: Path | None, seed: int) -> Any:
+def _datum(run: "Opened", text: str, split: str | None, data_dir: Path | None, seed: int) -> Any:
     """The row of that number, or the sequence that is printed so."""
     import torch
 
