@@ -326,8 +326,8 @@ def amortised_from_nothing(self: Parameters, h: Tensor | None = None) -> Tensor:
     return self.start if self.amortised is None else self.amortised(h)
 
 
-def noise_through_the_factor(self: LowRankNormal) -> Tensor:
-    return self.factor
+def bent_by_the_factor(self: LowRankNormal, columns: Tensor) -> Tensor:
+    return columns + self.loadings @ torch.linalg.solve_triangular(self.factor, self.loadings.mT @ columns, upper=False)
 
 
 def of_the_wrong_side(self: Moments, x: Tensor, inverse: bool = False, right: Any = Moments.start_from) -> None:
@@ -1113,8 +1113,8 @@ BUGS = [
     Bug(
         "the root of a low-rank covariance lacks the identity",
         LowRankNormal,
-        "_plus_identity",
-        property(noise_through_the_factor),
+        "_bent",
+        bent_by_the_factor,
         partial(density_of_map, LOWRANK),
     ),
     Bug(

@@ -100,19 +100,15 @@ class LowRankNormal(Reparameterised):
         """(S A)^-1 X for X ``(*, D, K)``."""
         scaled = torch.exp(-self.log_scale)[..., None] * columns
         bend = solve_triangular(self.factor, _times(self.loadings.mT, scaled), upper=False)
-        return scaled - _times(self.loadings, solve_triangular(self._plus_identity.mT, bend, upper=True))
+        return scaled - _times(self.loadings, solve_triangular(_plus_identity(self.factor).mT, bend, upper=True))
 
     def entropy(self) -> Tensor:
         """sum_i log sigma_i + sum_i log C_ii + D (1 + log(2 pi)) / 2, in nats."""
         return self.log_det + (0.5 + HALF_LOG_2PI) * self.loc.shape[-1]
 
-    @property
-    def _plus_identity(self) -> Tensor:
-        return _plus_identity(self.factor)
-
     def _bent(self, columns: Tensor) -> Tensor:
         """A X for X ``(*, D, K)``."""
-        bend = solve_triangular(self._plus_identity, _times(self.loadings.mT, columns), upper=False)
+        bend = solve_triangular(_plus_identity(self.factor), _times(self.loadings.mT, columns), upper=False)
         return columns + _times(self.loadings, bend)
 
     def _log_density(self, eps: Tensor) -> Tensor:
