@@ -1,12 +1,14 @@
 """The worked example of CONTRIBUTING.md is a flow, and a model trains through it."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributions import Independent, Laplace
 
-from flowvae import InputError, registry
+from flowvae import InputError, load_data, registry
 from flowvae.model import build_model
 from flowvae.registry import components
 
@@ -51,3 +53,56 @@ def test_a_model_trains_through_it(plugin):
 def test_its_options_are_validated(plugin):
     with pytest.raises(InputError, match=r"flow\.bound: expected greater than 0; got -1"):
         registry.resolve("flow", {"name": "elementwise", "bound": -1})
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """What a test registers is forgotten after it."""
+    for kind in ("decoder", "family"):
+        registry.names(kind)
+        monkeypatch.setitem(components._components, kind, dict(components._components[kind]))
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "gaussian", "discretised_logistic"])
+def test_a_decoder_is_what_the_table_says_and_no_more(forgotten, name):
+    @registry.register("decoder", "plain")
+    class Plain(torch.nn.Linear):
+        def __init__(self, in_shape, out_shape):
+            super().__init__(math.prod(in_shape), math.prod(out_shape))
+            self.out_shape = out_shape
+
+        def forward(self, z):
+            return super().forward(z).unflatten(-1, self.out_shape)
+
+    data = load_data("digits")
+    model = build_model({"latents": {"dim": 2}, "likelihood": {"name": name, "decoder": "plain"}}, data)
+    assert model(data.train.batch(torch.arange(3))).log_w.isfinite().all()
+
+
+@pytest.fixture
+def laplace(forgotten):
+    """A family whose distributions draw for themselves."""
+
+    @registry.register("family", "laplace")
+    class Family:
+        def __init__(self, event_shape):
+            self.size = 2 * math.prod(event_shape)
+
+        def __call__(self, phi):
+            loc, log_scale = phi.chunk(2, -1)
+            return Independent(Laplace(loc, log_scale.exp()), 1)
+
+
+def test_a_family_may_draw_for_itself(laplace):
+    model = build_model({"latents": {"dim": 2, "posterior": {"family": "laplace"}}}, (6,))
+    model(torch.rand(7, 6), samples=3).log_w.mean().backward()
+    assert model.latents.posterior.net.weight.grad.any()
+
+
+@pytest.mark.parametrize(("latents", "refusal"), [
+    ({"posterior": {"family": "laplace", "flow": "iaf"}}, "a base that draws from noise under a flow; got Independent"),
+    ({"posterior": {"family": "laplace"}, "prior": "vamp"}, "a posterior that draws from noise for prior 'vamp'; got"),
+])  # fmt: skip
+def test_what_takes_the_noise_of_a_draw_refuses_such_a_family(laplace, latents, refusal):
+    with pytest.raises(InputError, match=f"expected {refusal}"):
+        build_model({"latents": {"dim": 2} | latents}, (6,))(torch.rand(7, 6))

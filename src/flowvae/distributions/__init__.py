@@ -4,6 +4,7 @@ from flowvae.distributions.ancestral import Ancestral
 from flowvae.distributions.base import (
     Family,
     Noise,
+    Reparameterised,
     Sampled,
     rsample_and_log_prob,
     sample_and_log_prob,
@@ -37,6 +38,7 @@ __all__ = [
     "Mixture",
     "MixtureOfLogistics",
     "Noise",
+    "Reparameterised",
     "Sampled",
     "SequenceDistribution",
     "StepDensity",

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from flowvae.distributions import rsample_and_log_prob, sample_and_log_prob
-from flowvae.distributions.base import Reparameterised
+from flowvae.distributions import Reparameterised, rsample_and_log_prob, sample_and_log_prob
 from flowvae.latents.base import Draw, Latent
 
 

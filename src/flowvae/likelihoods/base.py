@@ -36,8 +36,9 @@ class Decoded(Conditional):
         return in_full_precision(self.decoder(c)).chunk(self.parts, -self.event_dims)
 
     def start(self, *phi: Tensor) -> None:
-        """Let the parameters lie around ``phi`` at the start, each of the shape of the event."""
-        self.decoder.centre(torch.cat(phi))
+        """Let the parameters lie around ``phi`` at the start, each of the shape of the event, if the decoder can."""
+        if hasattr(self.decoder, "centre"):
+            self.decoder.centre(torch.cat(phi))
 
 
 class Located(Decoded):

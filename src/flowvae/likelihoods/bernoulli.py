@@ -5,13 +5,13 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from flowvae import distributions, registry
-from flowvae.conditional import Conditional
+from flowvae import distributions
+from flowvae.likelihoods.base import Decoded
 from flowvae.registry import Kind, Spec, register
 
 
 @register("likelihood", "bernoulli")
-class Bernoulli(Conditional):
+class Bernoulli(Decoded):
     """p(x | z) = prod_i Bernoulli(x_i; sigmoid(l_i)), l = decoder(z): independent binary pixels.
 
     Shapes: z ``(*, *in_shape)`` to a distribution over ``event_shape``. Grey values in [0, 1] are scored by their
@@ -27,13 +27,12 @@ class Bernoulli(Conditional):
         *,
         decoder: Annotated[Spec, Kind("decoder")] = "mlp",
     ):
-        super().__init__()
-        self.event_dims = len(event_shape)
-        self.decoder = registry.build("decoder", decoder, in_shape, event_shape)
+        super().__init__(in_shape, event_shape, decoder)
 
     def centre(self, mean: Tensor) -> None:
-        """Start from the data's mean: the decoder's bias becomes logit(mean), the mean kept 0.01 within [0, 1]."""
-        self.decoder.centre(torch.logit(mean, eps=0.01))
+        """Start near the data's mean: at logit(mean), the mean kept 0.01 within [0, 1]."""
+        self.start(torch.logit(mean, eps=0.01))
 
     def forward(self, c: Tensor) -> distributions.Bernoulli:
-        return distributions.Bernoulli(self.decoder(c), self.event_dims)
+        (logits,) = self.parameters_of(c)
+        return distributions.Bernoulli(logits, self.event_dims)

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowvae import registry
-from flowvae.distributions import Family, FlowDistribution, product
-from flowvae.distributions.base import Reparameterised
+from flowvae.distributions import Family, FlowDistribution, Reparameterised, product
+from flowvae.errors import InputError
 from flowvae.flows import Flow
 from flowvae.registry import Spec
 
@@ -32,10 +32,8 @@ class Amortised(Posterior):
         self.net = net
         self.family = family
 
-    def forward(self, h: Tensor, p: Distribution | None) -> Reparameterised:
-        q = self.family(self.net(h))
-        assert isinstance(q, Reparameterised)
-        return q
+    def forward(self, h: Tensor, p: Distribution | None) -> Distribution:
+        return self.family(self.net(h))
 
 
 class Fused(Posterior):
@@ -54,7 +52,10 @@ class Fused(Posterior):
 
 
 class Flowed(Posterior):
-    """z = f(z0; context(h)), z0 ~ base(h, p): any posterior seen through a flow that knows the datum."""
+    """z = f(z0; context(h)), z0 ~ base(h, p): a posterior seen through a flow that knows the datum.
+
+    Raises `InputError` for a base that is no `Reparameterised`: a flow takes the noise of its draws.
+    """
 
     def __init__(self, base: Posterior, flow: Flow, context: nn.Module | None):
         super().__init__()
@@ -64,7 +65,10 @@ class Flowed(Posterior):
 
     def forward(self, h: Tensor, p: Distribution | None) -> FlowDistribution:
         base = self.base(h, p)
-        assert isinstance(base, Reparameterised)
+        if not isinstance(base, Reparameterised):
+            raise InputError(
+                f"expected a base that draws from noise under a flow; got {type(base).__name__}: leave the flow out"
+            )
         return FlowDistribution(base, self.flow(None if self.context is None else self.context(h)))
 
 

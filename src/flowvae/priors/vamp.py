@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowvae.conditional import Conditional
-from flowvae.distributions import FlowDistribution, Mixture
-from flowvae.distributions.base import Reparameterised
+from flowvae.distributions import FlowDistribution, Mixture, Reparameterised
 from flowvae.errors import InputError
 from flowvae.registry import Count, register
 from flowvae.schema import Schema
@@ -34,8 +33,8 @@ class Vamp(Conditional):
     a draw chooses from.
 
     Raises `InputError` for a condition c, for a structure that does not bind the prior to its posterior, for a
-    posterior with a flow, which every step of training would have to invert, and for pseudo-inputs that would have to
-    be sequences.
+    posterior with a flow, which every step of training would have to invert, for one that draws not from noise, and for
+    pseudo-inputs that would have to be sequences.
 
     Reference: Tomczak and Welling (2018), arXiv:1705.07120.
     """
@@ -60,8 +59,14 @@ class Vamp(Conditional):
     def bind(self, posterior: Encode, features: int) -> None:
         """Take the posterior of features ``(*, features)``; its parameters remain its own."""
         pseudo = torch.randn(self.components, features)
-        if isinstance(posterior(pseudo[:1], None), FlowDistribution):
+        q = posterior(pseudo[:1], None)
+        if isinstance(q, FlowDistribution):
             raise InputError("expected a posterior without a flow for prior 'vamp'; got one: use prior 'mixture'")
+        if not isinstance(q, Reparameterised):
+            raise InputError(
+                f"expected a posterior that draws from noise for prior 'vamp'; got {type(q).__name__}: "
+                "use prior 'mixture'"
+            )
         self.posterior = (posterior,)
         if self.inputs == "features":
             self.pseudo = nn.Parameter(pseudo)
