@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowvae.conditional import Augmented
 from flowvae.data import Split
 from flowvae.engine.compiling import can_compile, require_compiler
 from flowvae.engine.malloc import keep_memory
@@ -92,9 +93,9 @@ class _Pass:
             x = inputs(model, data, range(1))
             self.first = h = model.encoder(x)  # kept, since the encoder is to run once a datum
         self.terms = ChunkTerms(model, noise, x, h)
-        if not self.terms.events:
-            self.samples = 1  # nothing is drawn: the one weight is p(x) itself
         self.likes = self.terms(x, h, range(1), range(1)).moments
+        if not (self.likes or isinstance(model.likelihood, Augmented)):
+            self.samples = 1  # nothing is drawn: the one weight is p(x) itself
         self.codes = [Codes(like) for like in self.likes]
         with Footprint() as coding:
             self._codes(1)
