@@ -46,7 +46,7 @@ def gaussian_kl(mean, variance) -> torch.Tensor:
     return 0.5 * (mean**2 + variance - 1 - variance.log())
 
 
-@pytest.mark.parametrize("family", ["diagonal", "full"])
+@pytest.mark.parametrize("family", ["diagonal", "full", "lowrank"])
 def test_kl_per_dimension_of_gaussians_is_that_of_the_marginals(data, family):
     model = linear({"family": family})
     q = posterior_of(model, data)
@@ -140,10 +140,11 @@ def test_codes_of_parts_are_those_of_the_whole():
         np.testing.assert_allclose(codes.kl_per_dimension, expected, rtol=1e-6)
 
 
-def test_codes_of_gaussians_are_exact(data):
-    model = linear({"family": "full"})
+@pytest.mark.parametrize(("family", "samples"), [("full", 3), ("lowrank", 3), ("lowrank", 1)])
+def test_codes_of_gaussians_are_exact(data, family, samples):
+    model = linear({"family": family})
     q = posterior_of(model, data)
-    code = encode(model, data, samples=3)
+    code = encode(model, data, samples=samples)
     np.testing.assert_allclose(code["mean"], q.mean, atol=1e-6)
     np.testing.assert_allclose(code["sd"], q.variance.sqrt(), atol=1e-6)
     eps = (code["z"] - code["mean"]) / code["sd"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from flowvae.distributions import DiagonalNormal, FullNormal
+from flowvae.distributions import DiagonalNormal, FullNormal, LowRankNormal
 from flowvae.distributions.diagonal import HALF_LOG_2PI, kl_per_dimension
 from flowvae.latents import Latent
 
@@ -19,7 +19,7 @@ class Moments(NamedTuple):
 
     ``mean`` and ``spread`` are the mean and the variance between draws of the posterior mean, where q given its parents
     is Gaussian; else of z itself. ``within`` is the variance of q, ``cost`` the KL(q_i || p_i) of its marginals; where
-    only z is known they are None and -log p(z_i). ``cost`` is None where p is no diagonal Gaussian.
+    only z is known they are None and -log p(z_i). ``cost`` is None where p is no Gaussian.
     """
 
     mean: Tensor
@@ -51,8 +51,12 @@ def _marginals(q: Distribution) -> DiagonalNormal | None:
         return DiagonalNormal(_shared(q.loc), _shared(q.log_scale), validate_args=False)
     if isinstance(q, FullNormal):
         q = FullNormal(_shared(q.loc), _shared(q.scale_tril), validate_args=False)
-        return DiagonalNormal(q.mean, 0.5 * q.variance.log(), validate_args=False)
-    return None
+    elif isinstance(q, LowRankNormal):
+        loc, log_scale, loadings, factor = map(_shared, (q.loc, q.log_scale, q.loadings, q.factor))
+        q = LowRankNormal(loc, log_scale, loadings, factor, validate_args=False)
+    else:
+        return None
+    return DiagonalNormal(q.mean, 0.5 * q.variance.log(), validate_args=False)
 
 
 def _shared(t: Tensor) -> Tensor:
