@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Data, load_data
+from flowvae.errors import InputError
 
 TOYS = {"moons": 2, "rings": 4, "pinwheel": 5}
 toys = pytest.mark.parametrize("name", TOYS)
@@ -21,6 +22,13 @@ def test_they_are_real_points_dealt_to_three_splits(name: str) -> None:
     assert [len(split) for split in data.splits.values()] == [800, 100, 100]
     assert len(everything(data).unique(dim=0)) == 1000
     assert data.train.labels.bincount().tolist() == pytest.approx([800 / TOYS[name]] * TOYS[name], rel=0.3)
+
+
+@toys
+def test_the_fewest_points_leave_no_split_empty(name: str) -> None:
+    assert [len(split) for split in load_data(name, count=10).splits.values()] == [8, 1, 1]
+    with pytest.raises(InputError, match=r"^data.count: expected greater than or equal to 10; got 9$"):
+        load_data(name, count=9)
 
 
 @toys

@@ -1,13 +1,18 @@
 """Densities in the plane, drawn by seed: what flows are tried on."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data, stream
 from flowvae.data.parts import SPLITS, Part
-from flowvae.registry import Count, Seed, register
+from flowvae.registry import Seed, register
+
+Points = Annotated[int, Field(ge=10, strict=True)]
+"""As many as leave none of the splits empty."""
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -18,7 +23,7 @@ ARMS, MIDDLE, LENGTH, WIDTH, BEND = 5, 1.0, 0.3, 0.1, 0.25  # of the pinwheel
 
 
 @register("data", "moons")
-def moons(*, count: Count = 25_000, seed: Seed = 0) -> Data:
+def moons(*, count: Points = 25_000, seed: Seed = 0) -> Data:
     """Two interleaved half circles with normal noise: points of the plane, labelled by their half.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
@@ -27,7 +32,7 @@ def moons(*, count: Count = 25_000, seed: Seed = 0) -> Data:
 
 
 @register("data", "rings")
-def rings(*, count: Count = 25_000, seed: Seed = 0) -> Data:
+def rings(*, count: Points = 25_000, seed: Seed = 0) -> Data:
     """Four concentric circles with normal noise: points of the plane, labelled by their circle.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
@@ -36,7 +41,7 @@ def rings(*, count: Count = 25_000, seed: Seed = 0) -> Data:
 
 
 @register("data", "pinwheel")
-def pinwheel(*, count: Count = 25_000, seed: Seed = 0) -> Data:
+def pinwheel(*, count: Points = 25_000, seed: Seed = 0) -> Data:
     """Five normal arms that are bent by the distance from the centre: points of the plane, labelled by their arm.
 
     ``count`` points, eight tenths for training and one each for validation and test, drawn by ``seed``.
