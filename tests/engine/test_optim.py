@@ -33,9 +33,12 @@ def test_is_one_fused_kernel_on_the_cpu(name):
     assert registry.build("optimiser", name, [torch.ones(2, requires_grad=True)]).defaults["fused"]
 
 
-def test_options_out_of_range_are_refused():
+@pytest.mark.parametrize("name", sorted(TORCH))
+def test_options_out_of_range_are_refused(name):
     with pytest.raises(InputError, match=r"optimiser\.lr: expected greater than 0; got -1"):
-        registry.resolve("optimiser", {"name": "adam", "lr": -1})
+        registry.resolve("optimiser", {"name": name, "lr": -1})
+    with pytest.raises(InputError, match=r"optimiser\.betas\.0: expected less than 1; got 1.0"):
+        registry.resolve("optimiser", {"name": name, "betas": [1.0, 0.9]})
 
 
 def test_moments_carry_over_to_shared_parameters_only():
@@ -57,6 +60,11 @@ def test_rate_is_a_factor_on_the_configured_one_however_often_it_is_set():
     optimiser = registry.build("optimiser", {"name": "adam", "lr": 0.2}, [torch.ones(1, requires_grad=True)])
     set_rate(optimiser, 0.1)
     assert set_rate(optimiser, 0.5) == pytest.approx(0.1)
+
+
+def test_gradient_norm_of_none_lies_where_the_parameters_do():
+    norm = gradient_norm([torch.ones(2, device="meta", dtype=torch.float64, requires_grad=True)])
+    assert (norm.device.type, norm.dtype, norm.shape) == ("meta", torch.float64, ())
 
 
 def test_gradient_norm_is_global_and_shows_what_is_not_finite():

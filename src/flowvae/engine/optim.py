@@ -1,15 +1,17 @@
 """Optimisers: torch's own, in one fused kernel where torch has one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
-from flowvae.registry import Fraction, NonNegativeFloat, Positive, register
+from flowvae.registry import NonNegativeFloat, Positive, register
 
-Betas = tuple[Fraction, Fraction]
+Decay = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Betas = tuple[Decay, Decay]
 
 
 def fused(parameters: Sequence[Tensor]) -> bool:
@@ -106,7 +108,7 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
-        return torch.zeros(())
+        return parameters[0].new_zeros(())
     if gradients[0].device.type == "cpu":
         flat = [g.reshape(-1) for g in gradients]
         return torch.stack([torch.dot(g, g) for g in flat]).sum().sqrt()
