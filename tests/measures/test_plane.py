@@ -111,6 +111,18 @@ def test_other_latents_than_two_are_refused(data: Data, name: str) -> None:
         measured(name, model(data, GAUSSIAN, dim=3), data)
 
 
+@pytest.mark.parametrize(("changes", "refusal"), [
+    ({"latents": {"name": "graph", "nodes": 2, "dim": 1}}, "latents of one group; got 2: use latents.name = 'flat'"),
+    ({"latents": {"dim": 2}, "likelihood": "dequantised"}, r"log p\(x \| z\) itself; got a likelihood that bounds it"),
+])  # fmt: skip
+def test_what_has_no_posterior_in_the_plane_is_refused(data: Data, changes: dict, refusal: str) -> None:
+    net = build_model({"encoder": {"width": 16}} | changes, (1, 8, 8)).eval()
+    state = torch.get_rng_state()
+    with pytest.raises(InputError, match=f"expected {refusal}"):
+        measured("true_posterior", net, data)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_the_manifold_runs_through_the_quantiles_of_the_prior(data: Data) -> None:
     net = model(data, GAUSSIAN)
     means = measured("manifold", net, data, side=5).arrays["means"]

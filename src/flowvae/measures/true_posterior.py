@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowvae.conditional import Augmented
 from flowvae.data import Data, Split
+from flowvae.engine.generators import aside
 from flowvae.errors import InputError
 from flowvae.evaluation.context import inputs
-from flowvae.latents import Given
+from flowvae.latents import FromPrior, Given
 from flowvae.measures.base import Measured
 from flowvae.model import VAE
 from flowvae.registry import Count, Positive, register
@@ -51,11 +53,10 @@ def true_posterior(
     held-out data, on the plane; ``q`` and ``true`` of each datum, ``(count, *)``, on its ``window``
     ``(count, (left, right, bottom, top))``, drawn around it or the whole plane; and the data, ``x``.
 
-    Raises `InputError` for a model whose latents are not one group of two, for integrals that still grow on a grid
-    three times wider, and for a grid so coarse that half its points give others.
+    Raises `InputError` for a model whose latents are not one group of two, for a likelihood with noise of its own, for
+    integrals that still grow on a grid three times wider, and for a grid so coarse that half its points give others.
     """
-    if getattr(model.latents, "out_shape", None) != (2,):
-        raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")
+    require_plane(model)
     x = inputs(model, chosen(held_out, count), range(min(count, len(held_out))))
     plane = Grid.of(model, x, x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4), points)
     own = window == "posterior"
@@ -64,6 +65,18 @@ def true_posterior(
     figures = {"posterior_kl": float(kl.mean())} | {f"posterior_kl_{i}": float(value) for i, value in enumerate(kl)}
     windows = plane.around(torch.logaddexp(plane.log_q, plane.log_true)) if own else plane.windows
     return Measured(figures, {**_pictures(model, x, windows, plane, held_out, aggregate), "x": _array(x)})
+
+
+def require_plane(model: VAE) -> None:
+    """`InputError` unless the latents are one group of two, and all that log p(x | z) depends on beside x."""
+    if model.latents.out_shape != (2,):
+        raise InputError(f"expected latents in the plane; got {model.latents.out_shape}: set latents.dim to 2")
+    with aside(model.latents.origin.device):
+        _, groups = model.latents.walk(FromPrior(), None, torch.Size((1,)))
+    if len(groups) != 1:
+        raise InputError(f"expected latents of one group; got {len(groups)}: use latents.name = 'flat'")
+    if isinstance(model.likelihood, Augmented):
+        raise InputError("expected log p(x | z) itself; got a likelihood that bounds it: use one without own noise")
 
 
 class Grid(NamedTuple):
