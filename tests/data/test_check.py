@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from flowvae import registry
-from flowvae.data import inspect, load_data, require_support
+from flowvae.data import inspect, load_data, require_support, resolve_data
+from flowvae.data.readers import TEXTS
 from flowvae.errors import InputError
 from flowvae.registry import components
 
@@ -155,6 +156,14 @@ def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:
     found = inspect(tmp_path)
     assert (found.likelihood, found.scale) == ("discretised_logistic", 255)
     assert "--set data.scale" not in found.advice
+
+
+@pytest.mark.parametrize("ending", TEXTS)
+def test_a_text_is_told_from_numbers_by_its_ending(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"a{ending}").write_text("one two\n" * 3)
+    assert resolve_data(tmp_path / f"a{ending}")["name"] == "tokens"
+    with pytest.raises(InputError, match=f"expected numbers; got the text 'a{ending}': .* the recipe 'tokens'"):
+        inspect(tmp_path / f"a{ending}")
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:

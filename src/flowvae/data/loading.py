@@ -7,6 +7,7 @@ from typing import Any
 
 from flowvae import registry
 from flowvae.data.base import Data
+from flowvae.data.readers import TEXTS
 from flowvae.errors import InputError, nearest
 
 
@@ -24,9 +25,6 @@ def load_data(spec: str | Path | dict[str, Any], **options: Any) -> Data:
     table = resolve_data(spec, **options)
     data: Data = registry.build("data", table)
     return replace(data, spec=table)
-
-
-TEXTS = (".txt", ".smi", ".smiles")
 
 
 def resolve_data(spec: str | Path | dict[str, Any], *, sequences: bool = False, **options: Any) -> dict[str, Any]:

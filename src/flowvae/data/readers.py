@@ -13,6 +13,9 @@ from flowvae.data.parts import Part, Parts
 from flowvae.data.table import read_table
 from flowvae.errors import InputError
 
+TEXTS = (".txt", ".smi", ".smiles")
+"""Endings of files that hold a sequence of tokens a line."""
+
 # Names of arrays in .npz files: ours first, then those that numpy, Keras and others write.
 VALUES = {
     "train": ("train", "x", "images", "X", "values", "data", "arr_0", "x_train"),
@@ -41,7 +44,7 @@ def read(path: str | Path, size: int = 0) -> Parts:
     if not place.is_file():
         raise InputError(f"expected a file or a folder; got {str(path)!r}, which does not exist: check the path")
     readers = {".npz": _read_npz, ".npy": _read_npy, ".csv": read_table, ".tsv": read_table}
-    if place.suffix.lower() == ".txt":
+    if place.suffix.lower() in TEXTS:
         raise InputError(
             f"expected numbers; got the text {place.name!r}: train on it as it is, with the recipe 'tokens'"
         )
