@@ -12,7 +12,7 @@ from flowvae.data.readers import read
 from flowvae.errors import InputError
 from flowvae.registry import NonNegative, Positive, Seed, register
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 """A part of the rows, never none and never all."""
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from flowvae.errors import InputError
 from flowvae.registry import Count, Positive, Seed, Spec, validated
 
-Decay = Annotated[float, Field(gt=0, lt=1)]
+Decay = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 DEFAULT_EPOCHS = 50

@@ -63,7 +63,7 @@ class Continuous(Flow):
         activation: Smooth = "tanh",
         solver: Literal["rk4", "dopri5"] = "rk4",
         intervals: Annotated[int, Field(ge=4, strict=True)] = 16,
-        tolerance: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-5,
+        tolerance: Annotated[float, Field(ge=1e-12, le=0.1, strict=True)] = 1e-5,
         trace: Literal["auto", "exact", "hutchinson"] = "auto",
     ):
         super().__init__(event_shape, context)

@@ -61,7 +61,7 @@ class IAF(Flow):
         width: Count = 320,
         depth: Count = 2,
         update: Literal["gated", "affine", "constant-sigma"] = "gated",
-        gate_bias: Annotated[float, Field(ge=-10, le=10)] = 1.5,
+        gate_bias: Annotated[float, Field(ge=-10, le=10, strict=True)] = 1.5,
         activation: Activation = "elu",
         reverse: bool = True,
         residual: bool = False,

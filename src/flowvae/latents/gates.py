@@ -10,7 +10,7 @@ from flowvae.errors import InputError
 from flowvae.latents.gating import Gates, LearnedGates, Per, log_probability, logistic
 from flowvae.registry import Fraction, NonNegativeFloat, Positive, register
 
-Inside = Annotated[float, Field(gt=0, lt=1)]
+Inside = Annotated[float, Field(gt=0, lt=1, strict=True)]
 
 
 @register("gates", "open")
@@ -48,7 +48,7 @@ class Relaxed(LearnedGates):
         edges: int,
         *,
         temperature: Positive = 1.0,
-        decay: Annotated[float, Field(gt=0, le=1)] = 0.99,
+        decay: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.99,
         floor: Positive = 0.1,
         start: Inside = 0.5,
         threshold: Fraction = 0.5,
@@ -115,7 +115,7 @@ class Score(LearnedGates):
         self,
         edges: int,
         *,
-        memory: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+        memory: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.9,
         start: Inside = 0.5,
         threshold: Fraction = 0.5,
         price: NonNegativeFloat = 0.0,
