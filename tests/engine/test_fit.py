@@ -2,12 +2,15 @@ import json
 import re
 import tomllib
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
 from flowvae.engine import fit, load, progress, read_journal
 from flowvae.engine.faults import TrainingError
+from flowvae.engine.speed import bench
 from flowvae.errors import InputError
 from flowvae.model import build_model
 
@@ -299,6 +302,27 @@ def test_what_cannot_work_is_refused_before_anything_is_written(data, build, tmp
     with pytest.raises(InputError, match="freeze less"):
         fit(build(), data, phases=[{"epochs": 1, "freeze": ["encoder", "latents", "likelihood"]}], run=run, quiet=True)
     assert not run.exists()
+
+
+@pytest.mark.parametrize("part", [{"encoder": {"norm": "batch"}}, {"likelihood": {"decoder": {"norm": "batch"}}}])
+def test_one_datum_a_batch_cannot_be_normalised(data, tmp_path, part):
+    run, model = tmp_path / "run", build_model(part, data)
+    for train in (partial(fit, run=run, quiet=True), bench):
+        with pytest.raises(InputError, match=r"expected at least 2 data in a batch .*: raise training\.batch_size, or"):
+            train(model, data, epochs=1, batch_size=1)
+    assert not run.exists()
+
+
+def test_the_files_of_a_run_are_in_utf_8_whatever_the_locale(data, build, tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def of_the_locale(self, text, encoding="ascii", **options):
+        return write(self, text, encoding, **options)
+
+    monkeypatch.setattr(Path, "write_text", of_the_locale)
+    fit(build(), replace(data, spec={"name": "données"}), epochs=1, run=tmp_path / "run", quiet=True)
+    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))
+    assert config["data"]["name"] == "données"
 
 
 def test_notices_go_to_standard_error_and_quiet_says_nothing(data, build, capfd):

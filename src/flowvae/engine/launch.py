@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from flowvae.engine.options import Training
 from flowvae.engine.precision import Precision, settled
 from flowvae.errors import InputError
+from flowvae.nn import BatchNorm
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -72,12 +73,18 @@ def reduced(fabric: "Fabric", value: Tensor, how: Literal["sum", "mean", "max"])
     return value if fabric.world_size == 1 else cast(Tensor, fabric.all_reduce(value, reduce_op=how))
 
 
-def require_shares(fabric: "Fabric", batch: int) -> None:
-    """`InputError` unless the processes can share a batch equally."""
-    if batch % fabric.world_size:
+def require_shares(fabric: "Fabric", model: nn.Module, batch: int) -> None:
+    """`InputError` unless the processes can share a batch equally, and normalise their shares if the model does."""
+    part, rest = divmod(batch, fabric.world_size)
+    if rest:
         raise InputError(
             f"expected a batch that {fabric.world_size} processes can share equally; got {batch}: "
             "set training.batch_size to a multiple"
+        )
+    if part == 1 and any(isinstance(module, BatchNorm) for module in model.modules()):
+        raise InputError(
+            "expected at least 2 data in a batch of a process, over which norm = 'batch' normalises; got 1: raise "
+            "training.batch_size, or leave norm out"
         )
 
 

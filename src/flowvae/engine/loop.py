@@ -61,7 +61,7 @@ class Loop:
         self.validation = data.validation.frozen(VALIDATION_SEED).to(fabric.device)
         self.batch = min(training.batch_size, len(self.train))
         self.steps = len(self.train) // self.batch  # the last, incomplete batch is left out
-        require_shares(fabric, self.batch)
+        require_shares(fabric, model, self.batch)
         place(model, fabric.device, training)
         model.train()
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}

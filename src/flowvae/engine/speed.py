@@ -11,7 +11,7 @@ from flowvae.distributions import unchecked
 from flowvae.engine.compiling import compile_options, require_compiler
 from flowvae.engine.fit import require_fit, run_config
 from flowvae.engine.generators import aside
-from flowvae.engine.launch import launch, place
+from flowvae.engine.launch import launch, place, require_shares
 from flowvae.engine.options import training_options
 from flowvae.engine.peaks import WARM, most_held, peak_conv_flops, peak_flops, timed
 from flowvae.engine.precision import settled
@@ -98,6 +98,7 @@ def bench(
         place(model, device, training)
         model.train()
         batch = min(training.batch_size, len(train))
+        require_shares(fabric, model, batch)
         rows = torch.randint(len(train), (batch,), device=device)
         start_from_data(model, train, rows)
         named = {name for name, _ in model.named_parameters()}
