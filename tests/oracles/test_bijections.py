@@ -138,6 +138,13 @@ def test_sylvester_of_few_columns_leaves_the_rest_of_the_space() -> None:
         build("sylvester", columns=5)
 
 
+@pytest.mark.parametrize("form", ["householder", "triangular"])
+def test_sylvester_has_as_many_columns_as_coordinates_in_its_other_forms(form: Form) -> None:
+    assert build("sylvester", form=form).columns == DIM
+    with pytest.raises(InputError, match=f"expected no columns with form = '{form}', which has {DIM}; got 1: leave"):
+        build("sylvester", form=form, columns=1)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("form", FORMS)
 def test_sylvester_is_a_bijection_at_any_size_of_its_parameters(form: Form, dtype: torch.dtype) -> None:

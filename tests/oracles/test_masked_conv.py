@@ -1,5 +1,7 @@
 """Autoregressive networks over maps: the exact pattern of what sees what."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
@@ -137,5 +139,11 @@ def test_what_does_not_fit_is_refused() -> None:
         ConvMADE(EVENT, 5)
     with pytest.raises(InputError, match=r"expected vectors \(D,\); got maps \(2, 3, 4\): use flow.name = 'iaf'"):
         registry.build("flow", "planar", EVENT, 0)
+    for event in ((), (3, 4), (1, 2, 3, 4)):
+        got = re.escape(str(event))
+        with pytest.raises(InputError, match=rf"expected vectors \(D,\); got {got}: flatten the event$"):
+            registry.build("flow", "planar", event, 0)
+        with pytest.raises(InputError, match=rf"expected vectors \(D,\) or maps \(C, H, W\); got {got}: flatten"):
+            registry.build("flow", "iaf", event, 0)
     with pytest.raises(InputError, match=r"got 'blocks': use 'auto'"):
         registry.build("flow", {"name": "iaf", "inversion": "blocks"}, EVENT, 0)

@@ -40,8 +40,10 @@ class Flow(nn.Module, ABC):
 
     def __init__(self, event_shape: tuple[int, ...], context: int):
         super().__init__()
-        if len(event_shape) != 1 and not self.maps:
-            raise InputError(f"expected vectors (D,); got maps {tuple(event_shape)}: use flow.name = 'iaf'")
+        if len(event_shape) not in ((1, 3) if self.maps else (1,)):
+            takes = "vectors (D,) or maps (C, H, W)" if self.maps else "vectors (D,)"
+            got, remedy = ("maps ", "use flow.name = 'iaf'") if len(event_shape) == 3 else ("", "flatten the event")
+            raise InputError(f"expected {takes}; got {got}{tuple(event_shape)}: {remedy}")
         self.event_shape = tuple(event_shape)
         self.context = context
 

@@ -30,8 +30,8 @@ class Sylvester(Flow):
     (Q, R, S, b) are ``amortised``, linear in the context, or ``shared`` by all data; ``auto`` is amortised where there
     is a context. log |det| = sum_k sum_i log(1 + R_ii S_ii (1 - tanh^2)).
 
-    Shapes: h ``(*, context)``, points ``(*, D)``. Raises `InputError` for more columns than coordinates, and for
-    amortised parameters without a context.
+    Shapes: h ``(*, context)``, points ``(*, D)``. Raises `InputError` for more columns than coordinates, for
+    ``columns`` of another form than the first, and for amortised parameters without a context.
 
     Reference: van den Berg, Hasenclever, Tomczak, Welling (2018), arXiv:1803.05649; S is their R with a tilde.
     """
@@ -55,7 +55,11 @@ class Sylvester(Flow):
         if columns > self.dim:
             raise InputError(f"expected at most {self.dim} columns, as there are coordinates; got {columns}: use fewer")
         self.form, self.steps = form, steps
-        self.columns = columns if columns and form == "orthogonal" else self.dim
+        if columns and form != "orthogonal":
+            raise InputError(
+                f"expected no columns with form = {form!r}, which has {self.dim}; got {columns}: leave it out"
+            )
+        self.columns = columns or self.dim
         of_q = {"orthogonal": self.dim * self.columns, "householder": self.dim * reflections, "triangular": 0}[form]
         self.register_buffer("upper", torch.triu_indices(self.columns, self.columns, 1), persistent=False)
         strict = self.upper.shape[1]
