@@ -73,6 +73,19 @@ def test_frey_faces_are_upright(shared_data: Path) -> None:
     assert (x[:, :, :, 1:] - x[:, :, :, :-1]).abs().mean() < 20
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>sorry, moved</html>" * 40])
+def test_another_file_in_place_of_the_faces_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (tmp_path / "frey_faces").mkdir()
+    (tmp_path / "frey_faces" / "frey_rawface.mat").write_bytes(content)
+    monkeypatch.setenv("FLOWVAE_DATA", str(tmp_path))
+    with pytest.raises(InputError, match=f"got other content: remove it from {tmp_path} or its frey_faces/, and"):
+        load_data("frey")
+    with pytest.raises(InputError, match=r"got other content: check data\.dir$"):
+        load_data("frey", dir=str(tmp_path))
+
+
 def test_silhouettes_are_objects_on_ground(shared_data: Path) -> None:
     data = load_data("caltech", dir=part(shared_data, "caltech101_silhouettes"))
     assert [len(split) for split in data.splits.values()] == [4100, 2264, 2307]

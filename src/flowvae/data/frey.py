@@ -6,12 +6,13 @@ import numpy as np
 
 from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
+from flowvae.data.fetch import cache_home
 from flowvae.data.official import matlab, official
 from flowvae.data.parts import Part, partition
 from flowvae.errors import InputError
 from flowvae.registry import Seed, register
 
-NAME = "frey_rawface.mat"
+NAME, FOLDER = "frey_rawface.mat", "frey_faces"
 URLS = ("https://cs.nyu.edu/~roweis/data/frey_rawface.mat",)
 
 FRAMES = "fbd70c2c992104024a20f4d253da1a1132eb6bf8ed142dccbe7d2b1743b705c4"
@@ -32,9 +33,11 @@ def frey(*, dir: str = "", seed: Seed = 0, flip: bool = False, dequantise: bool 
 
     Reference: S. Roweis, L. Saul, Nonlinear dimensionality reduction by locally linear embedding, 2000.
     """
-    frames = np.ascontiguousarray(matlab(official(NAME, "frey_faces", None, URLS, dir))["ff"])
+    frames = np.ascontiguousarray(matlab(official(NAME, FOLDER, None, URLS, dir)).get("ff", ()))
     if hashlib.sha256(frames.tobytes()).hexdigest() != FRAMES:
-        raise InputError(f"expected the 1,965 frames of {NAME}; got other content: check data.dir")
+        place = f"{cache_home()} or its {FOLDER}/"
+        remedy = "check data.dir" if dir else f"remove it from {place}, and it is downloaded again"
+        raise InputError(f"expected the 1,965 frames of {NAME}; got other content: {remedy}")
     everything = Part(frames.T.reshape(-1, *SHAPE))
     parts = partition({"train": everything}, validation=200 / 1965, test=200 / 1965, seed=seed)
     return assemble("frey", parts, scale=255.0, flip=flip, dequantise=dequantise)

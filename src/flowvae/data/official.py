@@ -45,7 +45,10 @@ def _unpacked(path: Path) -> bytes | None:
 
 
 def matlab(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a .mat file."""
+    """The arrays of a .mat file; none where the content is another."""
     from scipy.io import loadmat  # type: ignore[import-untyped]  # not above: its import sets a variable
 
-    return loadmat(io.BytesIO(content))
+    try:
+        return loadmat(io.BytesIO(content))
+    except Exception:  # what it raises depends on what it takes the content for
+        return {}
