@@ -38,6 +38,7 @@ def forget(patch: pytest.MonkeyPatch) -> None:
             f"{FLOW}.step: 'iaf' has no such option; did you mean 'steps'?",
         ),
         ({"zzz": 2}, "latents.zzz: 'flat' has no such option; expected one of 'dim', 'posterior', 'prior'"),
+        ({"prior": {"foo": 1}}, "latents.prior.foo: 'standard' has no such option; it has none: leave it out"),
         ({"dim": "many"}, "latents.dim: expected a valid integer; got 'many'"),
         ({"dim": 2.5}, "latents.dim: expected a valid integer; got 2.5"),
         ({"dim": True}, "latents.dim: expected a valid integer; got True"),

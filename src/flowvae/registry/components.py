@@ -103,7 +103,7 @@ def resolve(kind: str, spec: Spec | None, *, default: str | None = None, path: s
     known_options = [parameter for parameter, _, _ in declared]
     for key in table:
         if key not in known_options:
-            known = nearest(key, known_options, f"flowvae show {kind}/{name}")
+            known = nearest(key, known_options, f"flowvae show {kind}/{name}") or "; it has none: leave it out"
             raise InputError(f"{path}.{key}: {name!r} has no such option{known}")
     for parameter, annotation, fallback in declared:
         nested = slot(annotation)
