@@ -1,6 +1,6 @@
 """Study results and runs as tables: nats per datum, lower is better, with the binarisation and K."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowvae.report.crossed import crossed_table
