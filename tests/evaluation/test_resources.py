@@ -12,6 +12,7 @@ from flowvae.engine import compiling
 from flowvae.engine.compiling import can_compile
 from flowvae.errors import InputError
 from flowvae.evaluation import encode, evaluate, memory, passing, score, terms
+from flowvae.evaluation.context import evaluating
 from flowvae.model import build_model
 
 GROWTH = """
@@ -81,6 +82,16 @@ def test_of_the_draws_behind_a_code_one_is_kept():
     assert peaks[1] - peaks[0] < 2 * sum(array.nbytes for array in arrays.values())
 
 
+def test_what_a_chunk_takes_whatever_its_size_is_not_counted_for_every_draw(monkeypatch):
+    """A masked weight of 700 x 700 takes most of a quarter of the memory, and each draw next to nothing."""
+    flow = {"name": "iaf", "steps": 1, "width": 700}
+    model = build_model({"encoder": {"width": 8}, "latents": {"dim": 4, "posterior": {"flow": flow}}}, (6,))
+    chunks, run = [], terms.terms
+    monkeypatch.setattr(terms, "terms", lambda *chunk: chunks.append(chunk) or run(*chunk))
+    evaluate(model, Split(torch.rand(4, 6)), samples=64, memory="24MiB")
+    assert len(chunks) < 32
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="no compiler")
 @pytest.mark.parametrize("posterior", ["diagonal", "iaf"])
@@ -127,6 +138,18 @@ def test_without_a_compiler_auto_is_eager_and_on_is_refused(build, split, monkey
     assert not asked
     with pytest.raises(InputError, match=r"expected a compiler; got no C\+\+ compiler.* or use compile = 'auto'"):
         score(build(), split, samples=50, compile="on")
+
+
+def test_a_fresh_process_can_ask_for_the_compiler_of_a_gpu():
+    command = "import torch; from flowvae.engine.compiling import can_compile; can_compile(torch.device('cuda'))"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
+def test_a_gpu_convolves_in_single_precision_while_it_evaluates(build):
+    assert torch.backends.cudnn.allow_tf32
+    with evaluating(build(), seed=0):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.testing import assert_close
 
 from flowvae import InputError, build_model, fit, load, load_data, registry
-from flowvae.distributions import Mixture, sample_and_log_prob
+from flowvae.distributions import DiagonalNormal, Mixture, sample_and_log_prob
 from flowvae.latents import FromPosterior, FromPrior
 from tests.laws.catalogue import STEPS, Case, generic
 
@@ -50,6 +50,16 @@ def assert_means(found: Tensor, expected: Tensor) -> None:
 def seconds(z: Tensor) -> Tensor:
     """First and second moments of a point, flat."""
     return torch.cat([z, (z[..., :, None] * z[..., None, :]).flatten(-2)], -1)
+
+
+def test_a_temperature_scales_the_noise_of_the_same_seed() -> None:
+    """In double precision, which noise in single precision would not reach."""
+    p = DiagonalNormal(torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64))
+    found = []
+    for temperature in (1.0, 0.5):
+        torch.manual_seed(1)
+        found.append(sample_and_log_prob(p, temperature)[0] - p.loc)
+    assert_close(found[1], 0.5 * found[0], rtol=1e-12, atol=1e-14)
 
 
 @priors

@@ -106,7 +106,8 @@ def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise 
     if temperature == 1:
         return rsample_and_log_prob(p, noise)
     if isinstance(p, Reparameterised):
-        return p.rsample_and_log_prob(lambda shape: temperature * (noise or torch.randn)(shape))
+        draw = noise or p._standard_normal
+        return p.rsample_and_log_prob(lambda shape: temperature * draw(shape))
     raise InputError(f"expected temperature = 1; got {temperature}: a {type(p).__name__} has none")
 
 

@@ -18,7 +18,6 @@ GAIN = 0.2
 COST = 0.045
 BACKWARD = 2.0
 
-NO_COMPILER = "no C++ compiler (g++ or clang++)"
 # with layouts of the compiler's own choice, maps of the smallest rungs get wrong gradients on a CPU (torch 2.13)
 LAYOUT: dict[str, Any] = {"layout_optimization": False}
 # random numbers are those of the eager step, so that it can be replayed
@@ -54,14 +53,21 @@ def worth_training(model: nn.Module, work: Sequence[Work], steps: Sequence[int],
 def can_compile(device: torch.device) -> bool:
     """Whether the compiler that torch needs for ``device`` is there."""
     if device.type == "cuda":
-        return torch.utils._triton.has_triton()
+        from torch.utils._triton import has_triton  # torch itself does not load it
+
+        return has_triton()
     return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "clang-cl", "cl") if name)
+
+
+def no_compiler(device: torch.device) -> str:
+    """What is not there where `can_compile` says no, in words."""
+    return "no Triton" if device.type == "cuda" else "no C++ compiler (g++ or clang++)"
 
 
 def require_compiler(compile: str, device: torch.device, instead: str = "--set training.compile=off") -> None:
     """`InputError` where ``compile`` is "on" and the compiler is not there, with what to use ``instead``."""
     if compile == "on" and not can_compile(device):
-        raise InputError(f"expected a compiler; got {NO_COMPILER}: install one, or use {instead}")
+        raise InputError(f"expected a compiler; got {no_compiler(device)}: install one, or use {instead}")
 
 
 def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, bool]:

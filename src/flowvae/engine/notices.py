@@ -2,7 +2,7 @@
 
 import torch
 
-from flowvae.engine.compiling import NO_COMPILER, can_compile
+from flowvae.engine.compiling import can_compile, no_compiler
 from flowvae.engine.options import Training
 from flowvae.engine.precision import EMULATED, multiplies_bf16, settled
 from flowvae.engine.state import State
@@ -20,7 +20,7 @@ def on_beginning(state: State, training: Training, batch: int, device: torch.dev
         said.append(f"the batch is the whole training split: {batch} data, not {training.batch_size}")
     if state.compiled and not can_compile(device):
         state.compiled = False
-        said.append(f"training without compilation, a fifth slower: {NO_COMPILER}")
+        said.append(f"training without compilation, a fifth slower: {no_compiler(device)}")
     if state.compiled:
         said.append("compiling the step: some 20 to 90 s pass before the first one")
     return said

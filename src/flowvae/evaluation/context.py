@@ -17,18 +17,29 @@ from flowvae.model import VAE
 def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
     """The model in evaluation mode, without gradients, on the device that is given; then everything as before.
 
-    Inside, torch's generators start from ``seed``, and distributions do not check their arguments.
+    Inside, torch's generators start from ``seed``, distributions do not check their arguments, and a GPU's convolutions
+    multiply in float32, where they take ten bits of the mantissa (TF32) otherwise.
     """
     device = next(model.parameters()).device
     training = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
-        with unchecked(), aside(device), torch.no_grad():
+        with unchecked(), aside(device), _exact(), torch.no_grad():
             torch.manual_seed(seed)
             yield device
     finally:
         for module, mode in training:
             module.training = mode
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def require_shape(model: VAE, split: Split) -> None:

@@ -72,7 +72,7 @@ class ChunkTerms:
         return run(self.model, x, h, len(draws), noise)
 
     def bytes_per_pair(self, x: Tensor, h: Tensor, budget: int) -> int:
-        """The memory that a chunk takes for each pair (draw, datum), tried on one datum within a quarter of ``budget``.
+        """The memory that a chunk takes for each pair (draw, datum), tried on one datum within half of ``budget``.
 
         What a chunk takes whatever its size, such as masked weights, is shared among the draws that are tried.
         """
@@ -82,5 +82,8 @@ class ChunkTerms:
                 self(x, h, range(1), range(draws))
             return footprint.peak
 
-        draws = max(1, min(TRIAL, self.noise.samples, budget // 4 // peak(1)))
-        return -(-peak(draws) // draws)
+        draws, most, found = 1, min(TRIAL, self.noise.samples), peak(1)
+        while draws < most and 2 * found <= budget // 2:  # twice the draws take twice as much at most
+            draws = min(2 * draws, most)
+            found = peak(draws)
+        return -(-found // draws)
