@@ -111,7 +111,7 @@ def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.
 def test_processes_give_the_same_results(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("--seeds", "0")
     alone = figures(tmp_path)
-    monkeypatch.setattr(jobs, "cores", lambda: 4)
+    monkeypatch.setattr(jobs, "cores", lambda: 6)
     other = tmp_path / "other"
     said = run("--seeds", "0", "--jobs", "2", "--runs", str(other / "runs"), "--results", str(other / "results"))
     assert figures(other) == pytest.approx(alone, abs=1e-6)
@@ -120,7 +120,7 @@ def test_processes_give_the_same_results(run: Run, tmp_path: Path, monkeypatch: 
     assert re.search(r"full, seed 0: ELBO -.* \([12] of 2\)", said)
     assert "full, seed 0: ELBO" in log.read_text()
     rows = Results(other / "results", "tiny").read()["rows"]
-    assert [run["provenance"]["machine"]["threads"] for row in rows for run in row["runs"]] == [2, 2]
+    assert [run["provenance"]["machine"]["threads"] for row in rows for run in row["runs"]] == [3, 3]
 
 
 def test_a_changed_recipe_is_run_anew_and_nothing_is_lost(
