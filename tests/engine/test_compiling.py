@@ -36,13 +36,47 @@ def test_graphs_are_replayed_on_a_cuda_device_in_a_single_process():
     def graphs(device, processes, **options):
         options = compiling.compile_options(training_options(**options), torch.device(device), processes)
         assert options["fallback_random"]
-        assert options.keys() <= set(torch._inductor.list_options())
+        assert options.keys() <= {"guard_filter_fn", *torch._inductor.list_options()}
         return "triton.cudagraphs" in options
 
     assert graphs("cuda", 1)
     assert not graphs("cpu", 1)
     assert not graphs("cuda", 2)
     assert not graphs("cuda", 1, cuda_graphs=False)
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "skip_all_guards_unsafe"), reason="guards cannot be filtered")
+def test_a_compiled_step_sees_what_a_model_changes_in_itself():
+    class Changing(torch.nn.Module):
+        sign = 1
+
+        def __init__(self):
+            super().__init__()
+            self.factor, self.inner, self.offsets = 2.0, torch.nn.ReLU(), [0.0]
+
+        def forward(self, x):
+            return self.sign * self.inner(x * self.factor) + sum(self.offsets)
+
+    model, x, seen = Changing(), torch.tensor([-1.0, 2.0]), []
+
+    def drop(guards):
+        kept = compiling.watched(guards)
+        seen.extend(kept)
+        return kept
+
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="eager", options={"guard_filter_fn": drop})
+    for change in (
+        lambda: None,
+        lambda: setattr(model, "factor", 3.0),
+        lambda: setattr(model, "inner", torch.nn.Tanh()),
+        lambda: model.offsets.append(1.0),
+        lambda: setattr(model, "sign", -1),
+        lambda: model.eval(),
+    ):
+        change()
+        torch.testing.assert_close(compiled(x), model(x))
+    assert not all(seen)  # and yet some guards are gone
 
 
 def test_auto_compiles_long_runs_of_large_nets_only():

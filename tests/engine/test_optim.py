@@ -1,9 +1,12 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from flowvae import registry
-from flowvae.engine.optim import carry_over, gradient_norm, set_rate
+from flowvae.engine.adam import Direct
+from flowvae.engine.optim import carry_over, gradient_norm, load_moments, set_rate
 from flowvae.errors import InputError
 
 OPTIONS = {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1}
@@ -31,6 +34,38 @@ def test_equals_torch_s_plain_implementation(name):
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_is_one_fused_kernel_on_the_cpu(name):
     assert registry.build("optimiser", name, [torch.ones(2, requires_grad=True)]).defaults["fused"]
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_steps_are_those_of_torch_s_fused_kernel_bit_for_bit(name, amsgrad):
+    options = {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1, "amsgrad": amsgrad}
+    ours, torchs = ([torch.ones(3, 2, requires_grad=True), torch.ones(5, requires_grad=True)] for _ in range(2))
+    optimisers = [
+        registry.build("optimiser", {"name": name, **options}, ours),
+        TORCH[name](torchs, **options, fused=True),
+    ]
+    assert isinstance(optimisers[0], Direct)
+    for step in range(9):
+        gradients = [torch.randn(3, 2), torch.randn(5) if step % 3 else None]  # one is not trained in every step
+        for parameters, optimiser in zip((ours, torchs), optimisers, strict=True):
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+            optimiser.step()
+        if step == 5:  # as after a checkpoint
+            load_moments(optimisers[0], copy.deepcopy(optimisers[0].state_dict()))
+    for a, b in zip(ours, torchs, strict=True):
+        assert torch.equal(a, b)
+        assert all(torch.equal(optimisers[0].state[a][key], value) for key, value in optimisers[1].state[b].items())
+
+
+def test_the_direct_step_is_for_parameters_of_one_dtype():
+    of = [torch.ones(2, dtype=dtype, requires_grad=True) for dtype in (torch.float32, torch.float64)]
+    optimiser = registry.build("optimiser", "adam", of)
+    assert not isinstance(optimiser, Direct)
+    sum(p.double().sum() for p in of).backward()
+    optimiser.step()
+    assert all((p < 1).all() for p in of)
 
 
 @pytest.mark.parametrize("name", sorted(TORCH))

@@ -12,6 +12,7 @@ import torch
 from flowvae import VAE, build_model, evaluate, fit, load
 from flowvae.data import Data, load_data
 from flowvae.engine import Interrupted, compiling, loop
+from flowvae.engine.adam import Adam
 from flowvae.errors import InputError
 from flowvae.schema import Schema
 
@@ -85,16 +86,16 @@ def test_slow_parts_move_at_their_own_steps(data: Data) -> None:
     moves: dict[str, int] = {"encoder": 0, "likelihood": 0}
     watched = {"encoder": model.encoder.forwards.bias_hh_l0, "likelihood": model.likelihood.head.bias}
     before = {name: parameter.detach().clone() for name, parameter in watched.items()}
-    step = torch.optim.Adam.step
+    step = Adam.step
 
-    def counted(self: torch.optim.Adam, closure: None = None) -> None:
+    def counted(self: Adam, closure: None = None) -> None:
         step(self)
         for name, parameter in watched.items():
             moves[name] += not torch.equal(parameter, before[name])
             before[name] = parameter.detach().clone()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", counted)
+        patch.setattr(Adam, "step", counted)
         fit(model, data, phases=[{"epochs": 1, "every": {"likelihood": 4}}], **OPTIONS)
     assert moves == {"encoder": 8, "likelihood": 2}
 

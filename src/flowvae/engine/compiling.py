@@ -20,8 +20,18 @@ BACKWARD = 2.0
 
 # with layouts of the compiler's own choice, maps of the smallest rungs get wrong gradients on a CPU (torch 2.13)
 LAYOUT: dict[str, Any] = {"layout_optimization": False}
-# random numbers are those of the eager step, so that it can be replayed
-OPTIONS: dict[str, Any] = LAYOUT | {"fallback_random": True}
+# random numbers are those of the eager step, so that it can be replayed; its first batch is compared with it, and all
+# have one shape, so that no kernel need look at sizes again
+OPTIONS: dict[str, Any] = LAYOUT | {"fallback_random": True, "size_asserts": False}
+
+# what nothing in a phase changes, and a third of the time that a step spends on its guards
+SETTLED = {
+    "BUILTIN_MATCH",
+    "CLASS_MATCH",
+    "CLOSURE_MATCH",
+    "EMPTY_NN_MODULE_HOOKS_DICT",
+    "MODULE_MATCH",
+}
 
 
 def traceable(model: nn.Module) -> bool:
@@ -70,7 +80,12 @@ def require_compiler(compile: str, device: torch.device, instead: str = "--set t
         raise InputError(f"expected a compiler; got {no_compiler(device)}: install one, or use {instead}")
 
 
-def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, bool]:
+def watched(guards: Sequence[Any]) -> list[bool]:
+    """Of torch's guards on a compiled step, those that are looked at before every step: numbers, tensors, types."""
+    return [guard.guard_type not in SETTLED for guard in guards]
+
+
+def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, Any]:
     """How the step is compiled.
 
     On a CUDA device, in a single process, its kernels are recorded once and replayed as graphs, forward and backward,
@@ -79,10 +94,12 @@ def compile_options(training: Training, device: torch.device, processes: int) ->
     before the next step, random numbers from torch's own generator, and no result kept beyond its step.
     """
     graphs = training.cuda_graphs and device.type == "cuda" and processes == 1
-    return OPTIONS | ({"triton.cudagraphs": True} if graphs else {})
+    filters = hasattr(torch.compiler, "skip_all_guards_unsafe")  # since torch 2.8
+    guards = {"guard_filter_fn": watched} if filters else {}
+    return OPTIONS | guards | ({"triton.cudagraphs": True} if graphs else {})
 
 
-def compile_step(step: nn.Module, options: dict[str, bool]) -> None:
+def compile_step(step: nn.Module, options: dict[str, Any]) -> None:
     """Compile ``step`` in place, for one shape of batch."""
     torch._dynamo.reset()  # the cache has room for few graphs of one code: earlier runs of this process are over
     step.compile(dynamic=False, options=options)

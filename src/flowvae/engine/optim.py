@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
+from flowvae.engine import adam as direct
 from flowvae.registry import NonNegativeFloat, Positive, register
 
 Decay = Annotated[float, Field(ge=0, lt=1, strict=True)]
@@ -17,6 +18,12 @@ Betas = tuple[Decay, Decay]
 def fused(parameters: Sequence[Tensor]) -> bool:
     """Whether torch updates these parameters in one fused kernel, four to six times faster than one by one."""
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+
+
+def alike(parameters: Sequence[Tensor]) -> bool:
+    """Whether they are of one real dtype, on the CPU: what `flowvae.engine.adam` asks for."""
+    kinds = {(p.dtype, p.device.type) for p in parameters}
+    return len(kinds) == 1 and fused(parameters) and kinds.pop()[1] == "cpu"
 
 
 @register("optimiser", "adam")
@@ -33,7 +40,8 @@ def adam(
 
     Reference: Kingma and Ba, 2014, arXiv:1412.6980 (AMSGrad: Reddi et al., 2018, arXiv:1904.09237).
     """
-    return torch.optim.Adam(
+    of = direct.Adam if alike(parameters) else torch.optim.Adam
+    return of(
         parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused(parameters)
     )
 
@@ -52,7 +60,8 @@ def adamw(
 
     Reference: Loshchilov and Hutter, 2017, arXiv:1711.05101.
     """
-    return torch.optim.AdamW(
+    of = direct.AdamW if alike(parameters) else torch.optim.AdamW
+    return of(
         parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused(parameters)
     )
 

@@ -31,7 +31,7 @@ class Stage:
         self.steps_per_epoch, self.steps = steps_per_epoch, steps_per_epoch * phase.epochs
         self.plain = Step(model, self.objective)
 
-    def prepare(self, fabric: "Fabric", compiled: dict[str, bool] | None, before: "Stage | None") -> None:
+    def prepare(self, fabric: "Fabric", compiled: dict[str, Any] | None, before: "Stage | None") -> None:
         """Wrap the step (compiled, with options, where ``compiled``), and take over the moments of ``before``."""
         world = fabric.world_size
         noise = sliced_noise(fabric.global_rank, world, fabric.device) if world > 1 else None
