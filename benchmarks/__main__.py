@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
 
 def show(args: argparse.Namespace) -> None:
     """Print the tables, or write them into pages."""
-    paths = list(args.results.glob("*.json"))
+    paths = sorted(args.results.rglob("*.json"))
     if not paths:
         raise SystemExit(f"expected results in {args.results}; got none: python -m benchmarks makes them")
     text = table.report([json.loads(path.read_text(encoding="utf-8")) for path in paths])
