@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowvae.errors import InputError
-from flowvae.evaluation.memory import CPU_PAIRS, Cost, Footprint, in_words, parse_size, plan
+from flowvae.evaluation.memory import CPU_PAIRS, Bytes, Footprint, in_words, parse_size, plan
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_footprint_is_the_peak_of_what_was_made():
 @pytest.mark.parametrize("budget", [2**20, 2**24, 2**28])
 @pytest.mark.parametrize(("count", "samples"), [(1, 1), (1, 5000), (7, 300), (10000, 128), (500, 200)])
 def test_plans_keep_to_their_budget(budget, count, samples):
-    cost = Cost(datum=5000, pair=9000)
+    cost = Bytes(datum=5000, pair=9000)
     made = plan(count, samples, budget, cost, groups=2, on_cpu=True)
     assert made.data * made.draws * cost.pair <= budget // 4
     assert made.data * made.draws <= CPU_PAIRS
@@ -55,14 +55,14 @@ def test_plans_keep_to_their_budget(budget, count, samples):
 
 
 def test_chunks_are_even():
-    cost = Cost(datum=100, pair=100)
+    cost = Bytes(datum=100, pair=100)
     assert plan(500, 200, 2**28, cost, groups=1, on_cpu=True).data == 8
     assert plan(10, 200, 2**28, cost, groups=1, on_cpu=True).data == 5
     assert plan(500, 5000, 2**28, cost, groups=1, on_cpu=True).draws == 1250
 
 
 def test_a_budget_below_one_pair_is_refused_with_one_that_suffices():
-    cost = Cost(datum=5000, pair=300_000)
+    cost = Bytes(datum=5000, pair=300_000)
     with pytest.raises(InputError, match=r"expected memory of at least .*iB for this model; got 1MiB") as error:
         plan(10, 10, 2**20, cost, groups=1, on_cpu=True)
     least = str(error.value).split("at least ")[1].split()[0]

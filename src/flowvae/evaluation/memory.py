@@ -75,8 +75,8 @@ def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Bytes of memory for each datum of a block, and for each pair (draw, datum) of a chunk."""
+class Bytes:
+    """Of memory, for each datum of a block, and for each pair (draw, datum) of a chunk."""
 
     datum: int
     pair: int
@@ -91,7 +91,7 @@ class Plan:
     draws: int
 
 
-def plan(count: int, samples: int, budget: int, cost: Cost, groups: int, *, on_cpu: bool) -> Plan:
+def plan(count: int, samples: int, budget: int, cost: Bytes, groups: int, *, on_cpu: bool) -> Plan:
     """The largest chunks within ``budget`` bytes for ``count`` data of ``samples`` draws; on the CPU, not too large.
 
     A quarter is for a chunk and a quarter for a block's features and log-weights: the system's allocator leaves gaps of

@@ -15,7 +15,7 @@ from flowvae.engine.malloc import keep_memory
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.finite import require_finite
 from flowvae.evaluation.latent import Code, Codes
-from flowvae.evaluation.memory import Cost, Footprint, parse_size, plan
+from flowvae.evaluation.memory import Bytes, Footprint, parse_size, plan
 from flowvae.evaluation.noise import DatumNoise
 from flowvae.evaluation.streaming import LogWeights
 from flowvae.evaluation.terms import ChunkTerms
@@ -99,7 +99,7 @@ class _Pass:
         self.codes = [Codes(like) for like in self.likes]
         with Footprint() as coding:
             self._codes(1)
-        cost = Cost(datum=encoding.peak + coding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
+        cost = Bytes(datum=encoding.peak + coding.peak, pair=self.terms.bytes_per_pair(x, h, budget))
         self.plan = plan(
             len(data), self.samples // graphs, budget, cost, len(self.codes), on_cpu=self.device.type == "cpu"
         )
