@@ -11,7 +11,6 @@ from benchmarks.contestants.ladders import flop as ladder_flop
 from benchmarks.settings import Settings
 from flowvae.engine.precision import multiplies_bf16
 
-
 NATIVE = multiplies_bf16(torch.device("cpu"))
 """Whether this processor multiplies matrices of bfloat16 by itself."""
 
