@@ -10,18 +10,29 @@ from flowvae.data import Data
 from flowvae.engine import fit, optim
 from flowvae.engine.launch import wants_channels_last
 from flowvae.engine.options import training_options
+from flowvae.evaluation import evaluate
 from flowvae.model import VAE, build_model
 
+RESIDUAL = {"name": "resnet", "channels": 4, "features": 16}
 TABLES = {
-    "encoder": {"name": "bottom_up", "width": 6, "depths": [1, 1]},
-    "latents": {"name": "ladder", "dim": 2, "width": 6, "context": 2, "flow": {"name": "iaf", "steps": 1, "width": 6}},
-    "likelihood": {"name": "bernoulli", "decoder": {"name": "upsample", "kernel": 3}},
+    "ladder": {
+        "encoder": {"name": "bottom_up", "width": 6, "depths": [1, 1]},
+        "latents": {
+            "name": "ladder",
+            "dim": 2,
+            "width": 6,
+            "context": 2,
+            "flow": {"name": "iaf", "steps": 1, "width": 6},
+        },
+        "likelihood": {"name": "bernoulli", "decoder": {"name": "upsample", "kernel": 3}},
+    },
+    "resnet": {"encoder": RESIDUAL, "latents": {"dim": 3}, "likelihood": {"name": "bernoulli", "decoder": RESIDUAL}},
 }
 
 
-def trained(data: Data, **options: Any) -> VAE:
+def trained(data: Data, tables: str = "ladder", **options: Any) -> VAE:
     torch.manual_seed(1)
-    model = build_model(TABLES, data)
+    model = build_model(TABLES[tables], data)
     fit(model, data, epochs=1, batch_size=64, ema=0.9, quiet=True, **options)
     return model
 
@@ -37,12 +48,14 @@ def test_auto_is_on_a_cuda_device(choice: str, device: str) -> None:
     assert not wants_channels_last(training_options(), torch.device("cpu"))
 
 
-def test_a_run_channels_last_follows_the_plain_one(data: Data) -> None:
-    plain, last = (trained(data, channels_last=choice) for choice in ("off", "on"))
+@pytest.mark.parametrize("tables", TABLES)
+def test_a_run_channels_last_follows_the_plain_one(data: Data, tables: str) -> None:
+    """A residual decoder has transposed convolutions of one pixel, in which torch 2.13 can end the process."""
+    plain, last = (trained(data, tables, channels_last=choice) for choice in ("off", "on"))
     assert all(p.is_contiguous() for p in kernels(plain))
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels(last))
-    for (name, one), other in zip(plain.named_parameters(), last.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=2e-3, msg=name)
+    one, other = (evaluate(model, data.test, samples=1).elbo for model in (plain, last))
+    assert one == pytest.approx(other, rel=1e-5)
 
 
 def test_moments_are_laid_out_as_their_parameters() -> None:

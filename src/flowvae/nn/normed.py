@@ -116,4 +116,6 @@ class NormedTranspose(Normed):
         return (1, 1)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        if weight.shape[-1] == 1 and x.device.type == "cpu":
+            x = x.contiguous()  # with channels last and few outputs torch 2.13 writes beyond its memory, backward
         return conv_transpose2d(x, weight, stride=2, padding=self.padding, output_padding=self.extra)
