@@ -7,12 +7,13 @@ BIN    := $(VENV)/bin
 NEEDS  := $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint format docs pages bench clean
+.PHONY: help demo test slow gpu lint format docs pages bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    train four posteriors on embedded digits; a table and a page of pictures"
 	@echo "make test    the fast tests          make slow    the long ones"
+	@echo "make gpu     the tests that need a GPU"
 	@echo "make lint    ruff and mypy           make format  let ruff rewrite the code"
 	@echo "make docs    the documentation, its examples run"
 	@echo "make pages   tables and figures of README and docs, from their results files"
@@ -27,6 +28,9 @@ test: $(VENV)/.stamp-test
 
 slow: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -m slow
+
+gpu: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .

@@ -152,6 +152,7 @@ def test_a_gpu_convolves_in_single_precision_while_it_evaluates(build):
     assert torch.backends.cudnn.allow_tf32
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("posterior", ["diagonal", "full", "iaf", "planar"])
 def test_on_a_gpu(build, split, posterior):
