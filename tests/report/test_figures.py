@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from flowvae.report.curves import Curve
-from flowvae.report.figures import kl_per_dimension, study_chart, training_curves
+from flowvae.report.figures import crossed_curves, kl_per_dimension, study_chart, training_curves
 from flowvae.report.pictures import largest_error, reconstructions, sample_grids, save_samples
 from flowvae.report.rows import study_rows
 from flowvae.report.style import colours, png
@@ -45,6 +45,17 @@ def test_curves_of_a_group_share_a_colour_and_a_legend_entry() -> None:
     assert len(set(drawn[:4])) == 1
     assert drawn[4] != drawn[0]
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["a", "b"]
+
+
+def test_groups_have_panels_and_ranges_of_their_own_and_a_label_one_colour() -> None:
+    pair, far = ((curve([low - 1, low]), curve([low - 1, low - 0.5])) for low in (-3.0, -900.0))
+    figure = crossed_curves({"near": {"a": [pair], "b": [pair]}, "far": {"b": [far]}})
+    near, *_, below = figure.axes[0], figure.axes[3]
+    assert [near.get_title("left"), below.get_title("left")] == ["near, −ELBO", "far, −ELBO"]
+    assert near.get_ylim()[1] < 10 < 800 < below.get_ylim()[0]
+    assert [axes.get_xlabel() for axes in (near, below)] == ["", "epoch"]
+    assert below.lines[0].get_color() == near.lines[2].get_color() != near.lines[0].get_color()
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == ["a", "b", "validation"]
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,22 @@ def test_study_whose_folders_are_elsewhere_is_drawn_from_its_results(results: di
     assert "config" not in found.text
 
 
+def test_curves_of_a_crossed_study_have_a_row_of_panels_a_group(results: dict[str, Any], tmp_path: Path) -> None:
+    """A training line is missing where a short epoch ends between two of them: the curve goes on."""
+    results["axes"] = [[["one", "1 step"], ["two", "2 steps"]], [["a", "A"], ["b", "B"]]]
+    run = results["rows"][0]["runs"][0]
+    names = ["one-a", "one-b", "two-a", "two-b"]
+    results["rows"] = [{"name": name, "label": name, "runs": [run]} for name in names]
+    points = [[1, -40.0, -41.0, 3.0], [2, None, -36.0, 5.0], [3, -34.0, -35.0, 5.0]]
+    record = {name: {str(run["seed"]): points} for name in names if name != "two-b"}
+    (tmp_path / "s-curves.json").write_text(json.dumps(record))
+    panels = kept_figures(tmp_path, "s", results)["curves"].axes
+    assert [axes.get_title("left").split(",")[0] for axes in panels] == ["1 step"] * 3 + ["2 steps"] * 3
+    assert len(panels[0].lines) == 2 * 3  # training, validation, the best
+    assert len(panels[3].lines) == 3
+    assert panels[0].lines[0].get_xdata().tolist() == [1, 3]
+
+
 def test_curves_and_pictures_of_other_recipes_are_not_drawn(results: dict[str, Any], tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", **{"iaf/samples": np.ones((4, 8, 8))})
     (tmp_path / "s-curves.json").write_text(json.dumps({"iaf": {"0": [[1, -40.0, -41.0, 3.0]]}}))

@@ -14,12 +14,9 @@ def crossed_table(results: Mapping[str, Any]) -> Table:
 
     Raises InputError for results without rows.
     """
-    *down, across = results["axes"]
     found = {row.name: row for row in study_rows(results)}
-    grid = [
-        (", ".join(label for _, label in choices), [found["-".join(name for name, _ in (*choices, x))] for x in across])
-        for choices in product(*down)
-    ]
+    across = results["axes"][-1]
+    grid = [(group, [found[name] for name in names]) for group, names in groups(results["axes"])]
     columns = list(zip(*(rows for _, rows in grid), strict=True))
     given = {name: values for name in metrics_of(results)[1:] if (values := _given(name, columns))}
     names = [name for name in metrics_of(results) if name not in given]
@@ -35,6 +32,15 @@ def crossed_table(results: Mapping[str, Any]) -> Table:
         differences.append("Differences are paired by seed; in brackets their Student-t 95 % intervals.")
     caption = " ".join([*_caption(found.values(), names), *differences, *left_out(results)])
     return Table(heads, tuple(cells), caption, str(results.get("title", ""))).without_empty_columns()
+
+
+def groups(axes: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, list[str]]]:
+    """The rows of a crossed study, by name: a group, with its label, for every combination but of the last axis."""
+    *down, across = axes
+    return [
+        (", ".join(label for _, label in choices), ["-".join(name for name, _ in (*choices, x)) for x in across])
+        for choices in product(*down)
+    ]
 
 
 def _given(name: str, columns: Iterable[Sequence[StudyRow]]) -> list[float]:

@@ -14,32 +14,43 @@ from flowvae.report.rendering import number
 from flowvae.report.rows import StudyRow
 from flowvae.report.style import INK, MUTED, PALETTE, WIDTH, canvas, colours, dress, heading, legend, plain
 
+Series = Mapping[str, Sequence[tuple[Curve, Curve]]]
 TERMS = (("elbo", "−ELBO"), ("rate", "rate: KL(q ‖ p)"), ("distortion", "distortion: −E log p(x | z)"))
 
 
-def training_curves(series: Mapping[str, Sequence[tuple[Curve, Curve]]]) -> Figure:
+def training_curves(series: Series) -> Figure:
     """The terms of the bound against the epoch; −ELBO = distortion + rate, in nats per datum.
 
     ``series`` maps a label to (training, validation) curves, one pair a seed. Each panel's range leaves out the first
     tenth of the epochs, whose fall would flatten the rest. A dot marks the epoch whose weights were kept as best.
     """
-    figure = canvas(WIDTH, 3.48)
-    panels = figure.subplots(1, len(TERMS))
-    for axes, (term, title) in zip(panels, TERMS, strict=True):
-        settled: list[np.ndarray] = []
-        for colour, pairs in zip(colours(len(series)), series.values(), strict=True):
-            for train, validation in pairs:
-                settled += _lines(axes, term, colour, train, validation)
-        dress(axes, title, x="epoch", y="nats per datum" if axes is panels[0] else "")
-        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
-        limit(axes, settled)
-    handles = [Line2D([], [], color=colour, linewidth=2.4) for colour in colours(len(series))]
+    return crossed_curves({"": series})
+
+
+def crossed_curves(groups: Mapping[str, Series]) -> Figure:
+    """`training_curves` of several groups, one below the other, each with ranges of its own; a label has one colour."""
+    labels = list(dict.fromkeys(label for series in groups.values() for label in series))
+    colour = dict(zip(labels, colours(len(labels)), strict=True))
+    figure = canvas(WIDTH, 3.48 + 2.78 * (len(groups) - 1))
+    panels = figure.subplots(len(groups), len(TERMS), squeeze=False)
+    for row, (group, series) in zip(panels, groups.items(), strict=True):
+        below = "epoch" if group == list(groups)[-1] else ""
+        for axes, (term, title) in zip(row, TERMS, strict=True):
+            settled: list[np.ndarray] = []
+            for label, pairs in series.items():
+                for train, validation in pairs:
+                    settled += _lines(axes, term, colour[label], train, validation)
+            told = f"{group}, {title}" if group else title
+            dress(axes, told, x=below, y="nats per datum" if axes is row[0] else "")
+            axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+            limit(axes, settled)
+    handles = [Line2D([], [], color=colour[label], linewidth=2.4) for label in labels]
     handles += [
         Line2D([], [], color=MUTED, linewidth=1.6),
         Line2D([], [], color=MUTED, linewidth=1.1, linestyle=(0, (3, 2))),
         Line2D([], [], color=MUTED, marker="o", markersize=4.5, linestyle="none"),
     ]
-    legend(figure, handles, [*series, "validation", "training", "best epoch"])
+    legend(figure, handles, [*labels, "validation", "training", "best epoch"])
     return figure
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flowvae.files import load_arrays, load_json
+from flowvae.report.crossed import groups
 from flowvae.report.curves import Curve
-from flowvae.report.figures import study_chart, training_curves
+from flowvae.report.figures import crossed_curves, study_chart, training_curves
 from flowvae.report.measured import measured_figures
 from flowvae.report.metrics import charted
 from flowvae.report.pictures import reconstructions, sample_grids
@@ -40,19 +41,27 @@ def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[st
         figures["reconstructions"] = reconstructions(pairs)
     curves = folder / f"{name}-curves.json"
     record = load_json(curves) if curves.exists() else {}
-    series = {
-        row.label: [_curves(points) for seed, points in record[row.name].items() if int(seed) in row.seeds]
+    found = {
+        row.name: [_curves(points) for seed, points in record[row.name].items() if int(seed) in row.seeds]
         for row in rows
         if row.name in record and row.seeds
     }
-    if series:
-        figures["curves"] = training_curves(series)
+    if found and results.get("axes"):
+        places = [label for _, label in results["axes"][-1]]
+        crossed = {
+            group: {label: found[name] for name, label in zip(names, places, strict=True) if name in found}
+            for group, names in groups(results["axes"])
+        }
+        figures["curves"] = crossed_curves({group: series for group, series in crossed.items() if series})
+    elif found:
+        figures["curves"] = training_curves({labels[name]: pairs for name, pairs in found.items()})
     return figures
 
 
 def _curves(points: list[list[float | None]]) -> tuple[Curve, Curve]:
     """Training and validation from rows of epoch, training ELBO, validation ELBO and validation rate."""
     epoch, train, validation, rate = np.array(points, dtype=float).reshape(-1, 4).T
-    unknown = np.full_like(epoch, np.nan)
     best = int(np.nanargmax(validation)) if np.isfinite(validation).any() else None
-    return Curve(epoch, train, unknown, unknown), Curve(epoch, validation, rate, -validation - rate, best)
+    told = np.isfinite(train)  # short epochs may end between two training lines of the journal
+    unknown = np.full(told.sum(), np.nan)
+    return Curve(epoch[told], train[told], unknown, unknown), Curve(epoch, validation, rate, -validation - rate, best)
