@@ -20,9 +20,8 @@ BACKWARD = 2.0
 
 # with layouts of the compiler's own choice, maps of the smallest rungs get wrong gradients on a CPU (torch 2.13)
 LAYOUT: dict[str, Any] = {"layout_optimization": False}
-# random numbers are those of the eager step, so that it can be replayed; its first batch is compared with it, and all
-# have one shape, so that no kernel need look at sizes again
-OPTIONS: dict[str, Any] = LAYOUT | {"fallback_random": True, "size_asserts": False}
+# random numbers are those of the eager step, so that it can be replayed
+OPTIONS: dict[str, Any] = LAYOUT | {"fallback_random": True}
 
 # what nothing in a phase changes, and a third of the time that a step spends on its guards
 SETTLED = {
@@ -88,6 +87,9 @@ def watched(guards: Sequence[Any]) -> list[bool]:
 def compile_options(training: Training, device: torch.device, processes: int) -> dict[str, Any]:
     """How the step is compiled.
 
+    Every batch has one shape, and in a single process the first one's gradients are compared with the plain step's: no
+    kernel then need look at sizes and strides again. Guards are the `watched` ones.
+
     On a CUDA device, in a single process, its kernels are recorded once and replayed as graphs, forward and backward,
     unless ``training.cuda_graphs`` is off: small kernels then do not wait for Python. What a replay asks for holds in
     the loop: one shape of batch, parameters and buffers that stay where they are and change in place, gradients dropped
@@ -96,7 +98,8 @@ def compile_options(training: Training, device: torch.device, processes: int) ->
     graphs = training.cuda_graphs and device.type == "cuda" and processes == 1
     filters = hasattr(torch.compiler, "skip_all_guards_unsafe")  # since torch 2.8
     guards = {"guard_filter_fn": watched} if filters else {}
-    return OPTIONS | guards | ({"triton.cudagraphs": True} if graphs else {})
+    sizes = {"size_asserts": False} if processes == 1 else {}
+    return OPTIONS | guards | sizes | ({"triton.cudagraphs": True} if graphs else {})
 
 
 def compile_step(step: nn.Module, options: dict[str, Any]) -> None:
