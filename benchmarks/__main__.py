@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import memory, pictures, rounds, table
-from benchmarks.contests import contests
+from benchmarks.contests import NATIVE, contests
 from benchmarks.provenance import provenance
 from benchmarks.settings import QUICK, Settings
 
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
         settings = replace(
             settings, training_rounds=args.rounds, evaluation_rounds=args.rounds, flow_rounds=args.rounds
         )
-    out = args.out or (None if args.quick else RESULTS)
+    out = args.out or (None if args.quick else RESULTS if NATIVE else RESULTS / "no-bf16")
     print(table.report(list(measure(settings, args.only, " ".join(["python -m benchmarks", *arguments]), out))), end="")
 
 
@@ -75,7 +75,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--quick", action="store_true", help="a smoke test on tiny nets; results are only shown")
     options.add_argument("--rounds", type=int, help="rounds of every contest")
     options.add_argument("--only", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names))
-    options.add_argument("--out", type=Path, help="folder of results, one file a contest (default: benchmarks/results)")
+    options.add_argument(
+        "--out",
+        type=Path,
+        help="folder of results, one file a contest (default: benchmarks/results, without bfloat16 its no-bf16)",
+    )
     return options
 
 

@@ -130,7 +130,7 @@ FORWARD_BACKWARD = _flows(
 
 
 def contests(settings: Settings) -> list[Contest]:
-    """All contests, of those contestants that are installed."""
+    """All contests, of those contestants that are available."""
     s, found = settings, []
     sizes = f"{s.pixels}-{s.width}-{s.width}-z{s.dim}"
     flow_sizes = f"{s.steps} x (2x{s.flow_width})"

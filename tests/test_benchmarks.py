@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import __main__ as main
 from benchmarks import contests, gate, pictures, table
 from benchmarks.contestants import (
     Place,
@@ -216,6 +217,22 @@ def test_contests_go_without_other_libraries(monkeypatch: pytest.MonkeyPatch) ->
         "decode-sequences",
     ]  # fmt: skip
     assert not {entry.package for contest in found for entry in contest.entries} - {None}
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_emulated_bfloat16_is_left_out_and_its_results_kept_apart(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    for module in (contests, main):
+        monkeypatch.setattr(module, "NATIVE", native)
+    found = contests.contests(QUICK)
+    assert any(entry.peak == "bgemm" for contest in found for entry in contest.entries) == native
+    assert all(contest.title.endswith("without bfloat16") != native for contest in found)
+    outs: list[Path | None] = []
+    monkeypatch.setattr(main, "measure", lambda settings, only, command, out: outs.append(out) or [])
+    monkeypatch.setattr(main.table, "report", lambda results: "")
+    main.main(["--only", "train-vae"])
+    assert outs == [main.RESULTS if native else main.RESULTS / "no-bf16"]
 
 
 def test_quick_run_in_processes(tmp_path: Path) -> None:
