@@ -7,7 +7,8 @@ from torch.autograd.functional import jacobian
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from flowvae.nn import MADE, Autoregression
+from flowvae.nn import ACTIVATIONS, MADE, Activation, Autoregression
+from flowvae.nn.activation import in_place
 from flowvae.transforms import Affine, Autoregressive, ConstantSigma, Gated, Inversion, Update
 from flowvae.transforms.autoregressive import FEW
 from tests.laws.catalogue import generic
@@ -29,11 +30,12 @@ def step(
     steepness: float = 1.0,
     batch: tuple[int, ...] = (4,),
     normed: bool = False,
+    activation: Activation = "elu",
 ) -> Autoregressive:
     """A step in float64 under contexts of the batch; a steep one answers strongly to what it sees."""
     torch.manual_seed(2)
     sizes = {"outputs": update.size, "width": 2 * dim + 9, "depth": depth, "residual": depth > 2, "normed": normed}
-    net = generic(MADE(dim, context, reverse=bool(reverse), **sizes))
+    net = generic(MADE(dim, context, reverse=bool(reverse), activation=activation, **sizes))
     with torch.no_grad():
         (net.out.gain if normed else net.out.weight).mul_(steepness)
     h = torch.randn(*batch, context, dtype=torch.float64) if context else None
@@ -68,6 +70,16 @@ def test_it_is_what_solving_for_each_coordinate_in_turn_gives(
         y = points.double().expand(*(points.shape[:-1] or (4,)), dim)
         with torch.no_grad():
             assert_close(f.inv(points.double()).expand_as(y), by_definition(f, y, reverse), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_in_place_are_the_same(activation: Activation) -> None:
+    """Residual layers too, which add to what came before the activation's turn."""
+    units = torch.randn(40, dtype=torch.float64)
+    assert_close(in_place(ACTIVATIONS[activation]())(units.clone()), ACTIVATIONS[activation]()(units), rtol=0, atol=0)
+    f, y = step(9, 2, 3, activation=activation), torch.randn(4, 9, dtype=torch.float64)
+    with torch.no_grad():
+        assert_close(f.inv(y), by_definition(f, y, 0), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("inversion", ["blocks", "jacobi", "auto"])

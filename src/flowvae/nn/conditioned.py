@@ -5,7 +5,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from flowvae.nn.mlp import ACTIVATIONS, MLP, Activation
+from flowvae.nn.activation import ACTIVATIONS, Activation
+from flowvae.nn.mlp import MLP
 from flowvae.precision import in_full_precision
 
 

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from flowvae.nn.activation import in_place
 from flowvae.nn.made import MADE, MaskedLinear
 from flowvae.nn.normed import NormedLinear
 from flowvae.precision import in_full_precision, without_autocast
@@ -42,6 +43,7 @@ class Autoregression:
         y = in_full_precision(y)
         batch = torch.broadcast_shapes(y.shape[:-1], () if self.bound is None else self.bound.shape[:-1])
         columns = self.net.in_order(y.expand(*batch, -1).reshape(-1, y.shape[-1])).T.contiguous()
+        activation = self.net.activation if torch.is_grad_enabled() else in_place(self.net.activation)
         with without_autocast(y.device):
             x, layers = self._layers(batch, columns)
             first, *others, last = layers
@@ -50,9 +52,9 @@ class Autoregression:
                 if i % BLOCK == 0:
                     for layer in layers:
                         layer.begin(slice(i, i + BLOCK))
-                units = first.rows.settle(i, self.net.activation(first.complete(i)))
+                units = first.rows.settle(i, activation(first.complete(i)))
                 for layer in others:
-                    units = layer.rows.settle(i, self.net.next_units(layer.complete(i), units))
+                    units = layer.rows.settle(i, self.net.next_units(activation(layer.complete(i)), units))
                 found.append(inverse(column, *last.complete(i).unbind()))
                 x.settle(i, self._seen(found[-1])[None])
             return self.net.in_order(torch.stack(found, -1)).reshape(*batch, -1)
@@ -136,8 +138,9 @@ class _Rows:
         return self.groups[i].addmm_(weight, inputs)
 
     def settle(self, i: int, values: Tensor) -> Tensor:
-        """Group i is ``values``."""
-        self.groups[i].copy_(values)
+        """Group i is ``values``, which may be what `complete` gave, overwritten."""
+        if values is not self.groups[i]:
+            self.groups[i].copy_(values)
         self.count += self.sizes[i]
         return values
 

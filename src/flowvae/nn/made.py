@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from flowvae.errors import InputError
-from flowvae.nn.mlp import ACTIVATIONS, Activation, merged
+from flowvae.nn.activation import ACTIVATIONS, Activation
+from flowvae.nn.mlp import merged
 from flowvae.nn.normed import NormedLinear
 
 
@@ -95,12 +96,12 @@ class MADE(nn.Module):
         a = first(x) if bound is None else first(x) + bound
         units = self.activation(merged(a))
         for layer in others:
-            units = self.next_units(layer(units), units)
+            units = self.next_units(self.activation(layer(units)), units)
         return self.out(units).reshape(*a.shape[:-1], -1).chunk(self.outputs, -1)
 
-    def next_units(self, a: Tensor, units: Tensor) -> Tensor:
-        """A later hidden layer, from its activations a and the units of the layer before."""
-        return units + self.activation(a) if self.residual else self.activation(a)
+    def next_units(self, activated: Tensor, units: Tensor) -> Tensor:
+        """A later hidden layer, from what its activation gives and the units of the layer before."""
+        return units + activated if self.residual else activated
 
 
 def _layer(mask: Tensor, normed: bool, spread: float = 1.0) -> MaskedLinear | NormedLinear:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from flowvae.errors import InputError
-from flowvae.nn.mlp import ACTIVATIONS, Activation
+from flowvae.nn.activation import ACTIVATIONS, Activation
 from flowvae.nn.normed import NormedConv
 
 

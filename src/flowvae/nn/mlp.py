@@ -7,19 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from flowvae.nn.activation import ACTIVATIONS, Activation
 from flowvae.nn.linear import Linear
 from flowvae.registry import Count
-
-Activation = Literal["elu", "gelu", "relu", "silu", "softplus", "tanh"]
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "softplus": nn.Softplus,
-    "tanh": nn.Tanh,
-}
 
 Norm = Literal["none", "batch"]
 
