@@ -127,10 +127,11 @@ def test_signatures_are_the_schema(scratch: None) -> None:
             more: NonNegative = 0,
             size: Positive = 0.5,
             share: Fraction = 1.0,
+            seed: registry.Seed = 0,
             mode: Literal["a", "b"] = "a",
             inner: Annotated[Spec | None, Kind("flow")] = None,
         ):
-            self.given = (event_shape, context, count, more, size, share, mode, inner)
+            self.given = (event_shape, context, count, more, size, share, seed, mode, inner)
 
     assert "example" in registry.names("flow")
     assert registry.describe("flow", "example") == "An example."
@@ -139,12 +140,21 @@ def test_signatures_are_the_schema(scratch: None) -> None:
         Option("more", "int >= 0", 0, None),
         Option("size", "float > 0", 0.5, None),
         Option("share", "float >= 0 <= 1", 1.0, None),
+        Option("seed", "int >= 0", 0, None),
         Option("mode", "'a' | 'b'", "a", None),
         Option("inner", "flow or none", None, "flow"),
     ]
     built = registry.build("flow", {"name": "example", "size": 2, "inner": "planar"}, (3,), 5)
-    assert built.given == ((3,), 5, 1, 0, 2.0, 1.0, "a", {"name": "planar", "steps": 8, "parameters": "auto"})
-    for option, value in {"count": 0, "more": -1, "size": 0.0, "share": 1.1, "mode": "c", "inner": "c"}.items():
+    assert built.given == ((3,), 5, 1, 0, 2.0, 1.0, 0, "a", {"name": "planar", "steps": 8, "parameters": "auto"})
+    for option, value in {
+        "count": 0,
+        "more": -1,
+        "size": 0.0,
+        "share": 1.1,
+        "seed": 2**63,
+        "mode": "c",
+        "inner": "c",
+    }.items():
         with pytest.raises(InputError, match=rf"^flow\.{option}: expected "):
             registry.resolve("flow", {"name": "example", option: value})
 

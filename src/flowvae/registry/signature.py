@@ -20,7 +20,8 @@ M = TypeVar("M", bound=BaseModel)
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 NonNegative = Annotated[int, Field(ge=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+LARGEST_INT = 2**63 - 1  # that torch's generators take
+Seed = Annotated[int, Field(ge=0, le=LARGEST_INT, strict=True)]
 Several = Annotated[int, Field(ge=2, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NonNegativeFloat = Annotated[float, Field(ge=0, strict=True)]
@@ -118,8 +119,9 @@ def _bounds(annotation: Any) -> str:
     for extra in extras:
         for constraint in getattr(extra, "metadata", []):
             for attribute, sign in signs.items():
-                if hasattr(constraint, attribute):
-                    text += f" {sign} {getattr(constraint, attribute)}"
+                bound = getattr(constraint, attribute, LARGEST_INT)
+                if bound != LARGEST_INT:  # as good as none
+                    text += f" {sign} {bound}"
     return text
 
 
