@@ -44,6 +44,8 @@ class _Annealed(Objective):
 
     def __init__(self, samples: int, beta: float, warmup: float, period: float, unit: str):
         super().__init__()
+        if period and not warmup:
+            raise InputError(f"expected objective.warmup with objective.period = {period}; got none: set it")
         if period and period < warmup:
             raise InputError(
                 f"expected objective.period of at least objective.warmup = {warmup}; got {period}: raise it"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from flowvae import InputError, build_model
 from flowvae.cli import main
 from flowvae.data import Split, load_data
 from flowvae.data.grammar import is_valid
@@ -176,6 +177,15 @@ def test_proposals_are_different_and_predicted(
     assert len({record["sequence"] for record in records}) == len(records) == 3
     assert all(0.69 < record["predicted"] < 0.77 for record in records)
     assert "Pearson r" in capsys.readouterr().err
+
+
+def test_several_groups_of_latents_are_no_space_to_search(shared_data: Path) -> None:
+    """A graph's nodes too, which the decoder sees side by side in an order of its own."""
+    data = load_data({"name": "architectures", "dir": str(shared_data)})
+    latents = {"name": "graph", "nodes": 2, "dim": 2, "gates": "open", "order": "reversed"}
+    model = build_model({"encoder": "rnn", "latents": latents, "likelihood": "sequence"}, data)
+    with pytest.raises(InputError, match="expected one group of latents to search in; got several"):
+        proposals.optimise(model, data, 2, points=8)
 
 
 def test_a_proposal_that_is_in_the_data_has_its_true_label(

@@ -43,9 +43,10 @@ def test_footprint_is_the_peak_of_what_was_made():
 
 
 @pytest.mark.parametrize("budget", [2**20, 2**24, 2**28])
-@pytest.mark.parametrize(("count", "samples"), [(1, 1), (1, 5000), (7, 300), (10000, 128), (500, 200)])
-def test_plans_keep_to_their_budget(budget, count, samples):
-    cost = Bytes(datum=5000, pair=9000)
+@pytest.mark.parametrize(("count", "samples"), [(1, 1), (1, 5000), (7, 300), (10000, 1), (10000, 128), (500, 200)])
+@pytest.mark.parametrize("cost", [Bytes(datum=5000, pair=9000), Bytes(datum=100_000, pair=1000)])
+def test_plans_keep_to_their_budget(budget, count, samples, cost):
+    """Whether a pair costs more, or the features of a datum."""
     made = plan(count, samples, budget, cost, groups=2, on_cpu=True)
     assert made.data * made.draws * cost.pair <= budget // 4
     assert made.data * made.draws <= CPU_PAIRS

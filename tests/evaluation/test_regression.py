@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from flowvae.evaluation.regression import GaussianProcess, Ridge, quality
+from flowvae import build_model
+from flowvae.data import Split
+from flowvae.evaluation.regression import GaussianProcess, Ridge, known, quality
 from flowvae.evaluation.sequences import edit_distance
 from flowvae.evaluation.walk import ascend, log_improvement
 
@@ -39,6 +41,16 @@ def test_predictions_hold_out(kind: type[Ridge] | type[GaussianProcess]) -> None
     assert pearson > 0.95
 
 
+def test_known_codes_are_of_data_as_training_has_them() -> None:
+    """Levels are spread by noise: the code of a datum is that of where it lies."""
+    values = torch.full((6, 4), 4, dtype=torch.uint8)
+    split = Split(values, scale=4.0, labels=torch.arange(6.0), cells=5)
+    model = build_model({"encoder": {"name": "mlp", "depth": 0}, "likelihood": {"decoder": {"width": 4}}}, (4,))
+    z, y = known(model, split, 6, seed=0)
+    assert z.std(0).max() > 1e-3
+    assert sorted(y.tolist()) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_gaussian_process_is_the_conditional_of_its_joint_normal() -> None:
     z = torch.linspace(-3, 3, 30, dtype=torch.float64)[:, None]
     y = torch.sin(2 * z[:, 0])
@@ -67,6 +79,27 @@ def test_the_expected_improvement_is_an_integral() -> None:
         best = mean + far * sd
         expected = torch.trapezoid((mean + sd * eps - best).clamp(min=0) * density, eps).log()
         assert_close(log_improvement(surrogate, z[0], best), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_expected_improvement_is_known_however_far() -> None:
+    """Far above the best it is mean - best, whatever sd; far below phi(u) / u^2; between them it does not jump."""
+    surrogate = GaussianProcess(*linear(40))
+    z = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    mean, sd = (value.detach() for value in surrogate.predict(z))
+
+    def at(u: float) -> Tensor:
+        return log_improvement(surrogate, z, (mean - u * sd).item())
+
+    for u in (30.1, 1e4):
+        assert_close(at(u), (u * sd).log(), rtol=1e-9, atol=1e-9)
+        below = sd.log() - 0.5 * u**2 - 0.5 * math.log(2 * math.pi) - 2 * math.log(u)
+        assert_close(at(-u), below, rtol=1e-4, atol=5e-3)
+    for edge in (-1e3, 30.0):
+        assert_close(at(edge - 1e-7), at(edge + 1e-7), rtol=1e-6, atol=1e-6)
+    for u in (-1e4, -1.0, 1e4):
+        (slope,) = torch.autograd.grad(at(u), z)
+        assert slope.isfinite().all()
+        assert slope.norm() > 0
 
 
 @pytest.mark.parametrize("aim", ["mean", "improvement"])

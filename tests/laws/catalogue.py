@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from flowvae import InputError, build_model, registry
 from flowvae.conditional import Augmented
 from flowvae.distributions import FlowDistribution, Sampled, rsample_and_log_prob, sample_and_log_prob, standard_normal
-from flowvae.distributions.base import has
+from flowvae.distributions.base import known
 from flowvae.engine.compiling import traceable
 from flowvae.flows import Flow
 from flowvae.latents import FromPosterior
@@ -234,7 +234,7 @@ def _likelihood(case: Case, likelihood: Any) -> Rig:
         p = likelihood(c)
         if "sequence" in likelihood.accepts:
             return (p.log_prob(steps(x)),)
-        return (p.log_prob(x.sigmoid()), p.mean) if has(p, "mean") else (p.log_prob(x.sigmoid()),)
+        return (p.log_prob(x.sigmoid()), *([] if known(p, "mean") is None else [p.mean]))
 
     return Rig(likelihood, case.shapes, run, shared=1)
 

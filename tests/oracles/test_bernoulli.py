@@ -23,6 +23,13 @@ def test_extreme_logits_score_exactly(dtype: torch.dtype) -> None:
         assert high.log_prob(one) == 0
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_booleans_are_bits(gradients: bool) -> None:
+    logits, x = torch.randn(3, 5), torch.rand(3, 5) < 0.5
+    with torch.set_grad_enabled(gradients):
+        assert_close(Bernoulli(logits, 1).log_prob(x), Bernoulli(logits, 1).log_prob(x.float()), rtol=0, atol=0)
+
+
 def test_extreme_logits_still_learn() -> None:
     """The slope of log p is x - sigmoid(l), however large l."""
     logits = torch.tensor([-1e4, -120.0, 0.0, 120.0, 1e4], requires_grad=True)

@@ -150,6 +150,8 @@ def test_orders_and_candidates() -> None:
     for roots in ({}, {"edges": [(0, 1)], "root": "gaussian"}):
         with pytest.raises(InputError, match="one without parameters"):
             graph(prior="standard", **roots)
+    with pytest.raises(InputError, match="expected a posterior that reads the prior, for fuse_root"):
+        graph(fuse_root=True, posterior={"name": "gaussian", "flow": "planar"})
     shared = graph(shared_flow=True, posterior={"flow": {"name": "iaf", "width": 8}})
     flowed = [module for module in shared.modules() if isinstance(module, Flowed)]
     assert len({id(module.flow) for module in flowed}) == 1
@@ -228,6 +230,18 @@ def test_the_score_function_is_unbiased(gates: dict[str, Any]) -> None:
     truth = exact(model)
     assert truth[1:].norm() > 20 * error[1:].norm(), "no gradient to find"
     assert ((mean - truth).abs() < 4.5 * error + 1e-9).all()
+
+
+def test_the_first_step_teaches_the_baseline_only() -> None:
+    """A graph for all or one a datum: there is no past yet to compare with."""
+    for per in ("batch", "datum"):
+        gates = gated({"name": "score", "per": per}).latents.gates
+        drawn, log_w = torch.eye(2, 3).double()[None], torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+        for known in (False, True):
+            loss = gates.surcharge(drawn, log_w)
+            (slope,) = torch.autograd.grad(loss, gates.logits)
+            assert slope.any() == (known and per == "datum")  # the mean of a batch is its baseline again
+        assert gates.baseline == 1.5
 
 
 def test_a_baseline_lowers_the_variance() -> None:

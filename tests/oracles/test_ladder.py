@@ -107,6 +107,15 @@ def test_a_rung_adds_a_tenth_of_what_latents_and_features_say_to_the_stream() ->
     assert_close(found, stream + 0.1 * said, rtol=1e-12, atol=1e-12)
 
 
+def test_without_observation_the_batch_is_that_of_the_stream() -> None:
+    """Maps are no part of it."""
+    spec = {"latents": {"name": "ladder", "width": 6, "dim": 2}, "likelihood": "none"}
+    model = build_model(spec, (1,))
+    trace = model(torch.zeros(5, 1), samples=3)
+    assert trace.log_px.shape == trace.log_w.shape == (3, 5)
+    assert model.sample(4).shape == (4, 1)
+
+
 def test_the_stream_grows_by_repetition() -> None:
     maps = torch.arange(12.0).reshape(1, 3, 2, 2)
     assert torch.equal(_repeated(maps, (4, 4)), maps.repeat_interleave(2, -1).repeat_interleave(2, -2))

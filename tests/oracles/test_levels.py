@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from flowvae import build_model, evaluate, load_data, registry
 from flowvae.distributions import ContinuousBernoulli, DiscretisedLogistic, MixtureOfLogistics
+from flowvae.distributions.base import average, typical
 from flowvae.likelihoods.base import FLOOR
 from tests.laws.catalogue import generic
 
@@ -16,6 +17,16 @@ from tests.laws.catalogue import generic
 def on_levels(levels: int, event: tuple[int, ...] = ()) -> Tensor:
     x = torch.linspace(0, 1, levels, dtype=torch.float64).reshape(levels, *(1,) * len(event))
     return x.expand(levels, *event)
+
+
+def test_typical_data_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mean takes a pass over all levels."""
+    p = DiscretisedLogistic(torch.rand(3, 2, 4), torch.tensor(0.1), 256, 1)
+    mean, calls = p.mean, []
+    monkeypatch.setattr(DiscretisedLogistic, "mean", property(lambda self: calls.append(1) or mean))
+    assert typical(p) is mean
+    assert_close(average(p), mean.mean(0), rtol=0, atol=0)
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])

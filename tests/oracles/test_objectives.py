@@ -168,6 +168,12 @@ def test_a_period_shorter_than_its_warm_up_is_refused() -> None:
         objective("elbo", warmup=5.0, period=2.0)
 
 
+@pytest.mark.parametrize("name", ["elbo", "free_bits"])
+def test_a_period_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^expected objective.warmup with objective.period = 2.0; got none"):
+        objective(name, period=2.0)
+
+
 def test_iwae_has_no_beta() -> None:
     assert objective("iwae").weight(0, 10) == 1.0
     assert objective("iwae", samples=5).samples == 5

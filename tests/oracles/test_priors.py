@@ -52,6 +52,13 @@ def seconds(z: Tensor) -> Tensor:
     return torch.cat([z, (z[..., :, None] * z[..., None, :]).flatten(-2)], -1)
 
 
+@pytest.mark.parametrize("spec", [{"name": "mixture", "components": 3}, {"name": "autoregressive"}])
+def test_draws_by_choice_carry_no_gradient(spec: dict[str, Any]) -> None:
+    """Their density does."""
+    z, log_p = sample_and_log_prob(prior(spec)(torch.zeros(4, 0, dtype=torch.float64)))
+    assert (z.requires_grad, log_p.requires_grad) == (False, True)
+
+
 def test_a_temperature_scales_the_noise_of_the_same_seed() -> None:
     """In double precision, which noise in single precision would not reach."""
     p = DiagonalNormal(torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from flowvae import registry
+from flowvae import InputError, registry
 from flowvae.distributions import SequenceDistribution
 from flowvae.distributions.features import (
     ContinuousBernoulliFeature,
@@ -19,6 +19,7 @@ from flowvae.distributions.features import (
     NormalFeature,
     UnitFeature,
 )
+from flowvae.evaluation.sequences import decoding
 from flowvae.schema import Feature, Schema, Type
 from tests.laws.catalogue import STEPS, generic, steps
 
@@ -132,6 +133,13 @@ def test_running_free_on_given_steps_is_teacher_forcing(cell: str) -> None:
         phi, state = model.advance(x[:, place], state)
         found.append(phi)
     assert_close(torch.stack(found, 1), model.teach(z, x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["greedy", "beam:2"])
+def test_sequences_of_several_draws_are_not_one(way: str) -> None:
+    assert decoding(way)(given(WORDS, "gru", 1, 4)).shape == (4, *WORDS)
+    with pytest.raises(InputError, match=r"^expected one draw a datum, since sequences have no mean; got 2"):
+        decoding(way)(given(WORDS, "gru", 2, 4))
 
 
 @cells

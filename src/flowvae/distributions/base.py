@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -33,7 +35,7 @@ class Reparameterised(Distribution, ABC):
 
     @property
     def by_coordinate(self) -> bool:
-        """Whether log q is a sum over coordinates, of log q(z_i | those before z_i) in some order."""
+        """Whether log q is known as a sum of one term a coordinate."""
         return False
 
     def terms_from_noise(self, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +103,8 @@ def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise 
     what that means.
     """
     if isinstance(p, Sampled):
-        z = p.draw(p.batch_shape, temperature)
+        with torch.no_grad():
+            z = p.draw(p.batch_shape, temperature)
         return z, p.log_prob(z)
     if temperature == 1:
         return rsample_and_log_prob(p, noise)
@@ -111,28 +114,29 @@ def sample_and_log_prob(p: Distribution, temperature: float = 1.0, noise: Noise 
     raise InputError(f"expected temperature = 1; got {temperature}: a {type(p).__name__} has none")
 
 
+def known(p: Distribution, what: Literal["mean", "mode"]) -> Tensor | None:
+    """The ``mean`` or the ``mode`` of p, if p knows it; behind a flow neither is known."""
+    with suppress(NotImplementedError):
+        return cast(Tensor | None, getattr(p, what))
+    return None
+
+
 def typical(p: Distribution) -> Tensor:
     """The datum that stands for p: its mean, its mode where data cannot be averaged, a draw where neither is known."""
-    for known in ("mean", "mode"):
-        if has(p, known):
-            return getattr(p, known)
-    return p.sample()
-
-
-def has(p: Distribution, what: str) -> bool:
-    """Whether p knows its ``mean`` or its ``mode``; behind a flow neither is known."""
-    try:
-        return getattr(p, what) is not None
-    except NotImplementedError:
-        return False
+    if (mean := known(p, "mean")) is not None:
+        return mean
+    return p.sample() if (mode := known(p, "mode")) is None else mode
 
 
 def average(p: Distribution) -> Tensor:
     """Typical data averaged over the first batch dimension, ``(S, *)`` to ``(*)``; modes only where S is 1."""
-    data = typical(p)
-    if len(data) > 1 and not has(p, "mean") and has(p, "mode"):
-        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(data)}: ask for one")
-    return data.mean(0)
+    if (mean := known(p, "mean")) is not None:
+        return mean.mean(0)
+    if (mode := known(p, "mode")) is None:
+        return p.sample().mean(0)
+    if len(mode) > 1:
+        raise InputError(f"expected one draw a datum, since such data have no mean; got {len(mode)}: ask for one")
+    return mode[0]
 
 
 class Family(ABC):

@@ -43,6 +43,7 @@ class Bernoulli(Distribution):
         return softplus(self.logits, threshold=40)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        value = value.to(self.logits.dtype)
         if torch.is_grad_enabled():
             return self._summed(value * self.logits - self._log_partition)
         # softplus(l) = (l + |l|) / 2 - log sigmoid(|l|), and logarithms of a few products cost half as much

@@ -140,7 +140,8 @@ class Codes:
 
     @property
     def active_units(self) -> int:
-        """Dimensions with Var_x( E[z_i | x] ) > 0.01, the noise of the estimated E[z_i | x] taken off.
+        """Dimensions with Var_x( E[z_i | x] ) > 0.01, the noise of the estimated E[z_i | x] taken off, if several draws
+        tell it.
 
         Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
         """

@@ -30,8 +30,9 @@ def evaluate(
     The second is the importance-weighted bound: below log p(x) in expectation, rising to it with K. The encoder runs
     once a datum. The figures of a model whose graph is still open are means over ten graphs, each with K draws: outside
     the logarithm, E_c[ log p(x | c) ]. A model without latents draws nothing: K is 1 whatever was asked for, and both
-    figures are log p(x) itself. The result is a function of the model, the data, ``samples`` and ``seed``; it
-    does not depend on ``memory`` beyond rounding. Networks run in the model's precision, sums in double precision.
+    figures are log p(x) itself. The result is a function of the model, the data, ``samples`` and ``seed``; it does not
+    depend on ``memory`` beyond rounding, or the tolerance of a flow that is solved to one. Networks run in the model's
+    precision, sums in double precision.
 
     Args:
         model: evaluated where it lies, in evaluation mode; left as it was.

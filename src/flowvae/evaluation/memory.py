@@ -109,9 +109,9 @@ def plan(count: int, samples: int, budget: int, cost: Bytes, groups: int, *, on_
     if on_cpu:
         fitting = min(fitting, CPU_PAIRS)
     draws = _even(samples, min(fitting, (budget // 4 - cost.datum) // term))
-    data = _even(count, fitting // draws)
-    blocks = min(BLOCK_DATA, budget // 4 // (cost.datum + draws * term)) // data
-    return Plan(block=data * max(1, blocks), data=data, draws=draws)
+    most = budget // 4 // (cost.datum + draws * term)
+    data = _even(count, min(fitting // draws, most))
+    return Plan(block=data * max(1, min(BLOCK_DATA, most) // data), data=data, draws=draws)
 
 
 def _even(total: int, most: int) -> int:

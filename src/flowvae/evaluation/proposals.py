@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flowvae.data import Data
 from flowvae.errors import InputError
+from flowvae.evaluation.generate import walks
 from flowvae.evaluation.regression import SURROGATES, Surrogate, known, quality
 from flowvae.evaluation.sequences import decoding
 from flowvae.evaluation.walk import ascend, decode
@@ -61,7 +62,8 @@ def optimise(
     """
     schema = Schema.of(data.event_shape)
     z, y = known(model, data.train, points, seed)
-    if z.shape[1:] != model.latents.out_shape:
+    _, _, _, groups = next(walks(model, data.train.take(1), 1, seed))
+    if len(groups) > 1 or z.shape[1:] != model.latents.out_shape:
         raise InputError("expected one group of latents to search in; got several: train with latents.name = 'flat'")
     surrogate = SURROGATES[method](z, y)
     rmse, pearson = quality(surrogate, *known(model, data.test, len(data.test), seed))

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -121,7 +122,7 @@ def known(model: VAE, split: Split, points: int, seed: int) -> tuple[Tensor, Ten
     if split.labels is None:
         raise InputError("expected labels to predict; got data without: choose data such as 'architectures'")
     chosen = torch.from_numpy(stream(seed).permutation(len(split))[:points]).to(split.values.device)
-    part = Split(split.values[chosen], split.scale, split.binarise, split.labels[chosen])
+    part = replace(split, values=split.values[chosen], labels=split.labels[chosen])
     codes = encode(model, part, samples=DRAWS, seed=seed)
     means = [torch.from_numpy(codes[name]).flatten(1) for name in codes if name.startswith("mean")]
     return torch.cat(means, 1), split.labels[chosen].cpu()

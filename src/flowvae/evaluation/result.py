@@ -40,9 +40,11 @@ class Evaluation:
     """The rate of each latent group."""
     kl_per_dimension: list[list[float]]
     """Of each group, the KL of the marginal of each dimension: exact for a Gaussian posterior; else a lower bound,
-    which takes the marginal for Gaussian. Empty where the prior is no diagonal Gaussian."""
+    which takes the marginal for Gaussian. Empty where the prior is no Gaussian, and where one draw stands for a
+    posterior that is none."""
     active_units: list[int]
-    """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01."""
+    """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01. Where that mean is
+    estimated, behind a flow or below another group, one draw cannot tell its noise from activity, and counts both."""
     bits_per_dim: float | None
     """-log_likelihood / (D log 2), of a probability of bytes or other levels, and log2 L more for a density of L levels
     spread by noise; None for bits, and for densities of what is not spread."""

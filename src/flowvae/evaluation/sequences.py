@@ -60,4 +60,6 @@ def _best(p: Distribution, width: int) -> Tensor:
 
 def _single(x: Tensor) -> Tensor:
     """Of data with draws ``(1, B, L, columns)``, those of the only one."""
+    if x.ndim == 4 and len(x) > 1:
+        raise InputError(f"expected one draw a datum, since sequences have no mean; got {len(x)}: ask for one")
     return x[0] if x.ndim == 4 else x

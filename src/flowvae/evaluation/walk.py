@@ -15,6 +15,8 @@ from flowvae.evaluation.regression import Surrogate
 from flowvae.latents import FromPrior, Held
 from flowvae.model import VAE
 
+FAR_BELOW, FAR_ABOVE = 1e3, 30.0
+"""Standard deviations from which rounding leaves nothing of the expected improvement's exact form."""
 STARTS, STEPS, RATE = 64, 100, 0.05  # of a search; the rate is relative to the spread of the latents
 
 
@@ -71,9 +73,13 @@ def ascend(
 def log_improvement(surrogate: Surrogate, z: Tensor, best: float) -> Tensor:
     """log E[ max(y - best, 0) ] at z ``(*, D)``, y normal: it has a slope where the expectation itself underflows.
 
-    With u = (mean - best) / sd, it is log sd + log( phi(u) + u Phi(u) ).
+    With u = (mean - best) / sd, it is log sd + log( phi(u) + u Phi(u) ): of u itself far above 0, of phi(u) / u^2 far
+    below.
     """
     mean, sd = surrogate.predict(z)
-    u = ((mean - best) / sd).clamp(-1e3, 30)  # beyond, rounding takes over
-    ratio = math.sqrt(math.pi / 2) * torch.special.erfcx(-u / math.sqrt(2))  # Phi(u) / phi(u)
-    return sd.log() - 0.5 * u.square() - HALF_LOG_2PI + torch.log1p(u * ratio)
+    u = (mean - best) / sd
+    near = u.clamp(-FAR_BELOW, FAR_ABOVE)
+    ratio = math.sqrt(math.pi / 2) * torch.special.erfcx(-near / math.sqrt(2))  # Phi(u) / phi(u)
+    log_phi = -0.5 * u.clamp(max=FAR_ABOVE).square() - HALF_LOG_2PI
+    correction = torch.where(u < -FAR_BELOW, -2 * u.clamp(max=-FAR_BELOW).neg().log(), torch.log1p(near * ratio))
+    return sd.log() + torch.where(u > FAR_ABOVE, u.clamp(min=FAR_ABOVE).log(), log_phi + correction)

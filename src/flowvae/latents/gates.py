@@ -135,7 +135,7 @@ class Score(LearnedGates):
             return price
         reward = log_w.detach() if self.per == "datum" else log_w.detach().mean()
         # the first step has no past to compare with, and teaches the baseline only
-        past = torch.where(self.steps == 0, reward.mean(), self.baseline)
+        past = torch.where(self.steps == 0, reward, self.baseline)
         credit = ((reward - past) * log_probability(gates, self.logits)).mean()
         with torch.no_grad():
             finite = reward.mean().isfinite()  # of a step that is left out nothing is to remain

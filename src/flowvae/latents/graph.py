@@ -16,7 +16,7 @@ from flowvae import registry
 from flowvae.errors import InputError
 from flowvae.latents.base import Draw, Latent, Latents, bind
 from flowvae.latents.gating import Gates, LearnedGates
-from flowvae.posteriors import Flowed
+from flowvae.posteriors import Amortised, Behind, Flowed, Posterior
 from flowvae.registry import Count, Kind, NonNegative, Spec, register
 
 Nodes = Annotated[int, Field(ge=1, le=1000, strict=True)]
@@ -95,6 +95,8 @@ class Graph(Latents):
         if led and not list(led[0].parameters()):
             raise InputError("expected a prior that its parents can move; got one without parameters: use 'gaussian'")
         self.posteriors = nn.ModuleList(registry.build("posterior", posterior, features, (dim,)) for _ in self.order)
+        if fuse_root:
+            _require_reader(self.posteriors[0])
         if shared_flow:
             _share_flow(self.posteriors)
         for own, posterior_of in zip(self.priors, self.posteriors, strict=True):
@@ -164,6 +166,13 @@ def candidates(order: Sequence[int], edges: Edges) -> list[Edge]:
 def _expanded(posterior: nn.Module, h: Tensor | None, p: Distribution | None, batch: torch.Size) -> Distribution:
     """The posterior of a node, with the whole batch of the walk."""
     return posterior(h, p).expand(batch)
+
+
+def _require_reader(posterior: nn.Module) -> None:
+    """`InputError` unless a part of ``posterior`` looks at the prior."""
+    parts = [part for part in posterior.modules() if isinstance(part, Posterior)]
+    if all(isinstance(part, Amortised | Behind | Flowed) for part in parts):
+        raise InputError("expected a posterior that reads the prior, for fuse_root; got one that does not: use 'fused'")
 
 
 def _share_flow(posteriors: nn.ModuleList) -> None:

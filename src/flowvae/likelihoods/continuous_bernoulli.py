@@ -31,7 +31,7 @@ class ContinuousBernoulliLikelihood(Decoded):
         super().__init__(in_shape, event_shape, decoder)
 
     def centre(self, mean: Tensor) -> None:
-        """Start near the data's mean: at logit(mean), the mean kept 0.01 within [0, 1]."""
+        """Start at logit(mean), the mean kept 0.01 within [0, 1]: the distribution's own lies between it and 1/2."""
         self.start(torch.logit(mean, eps=0.01))
 
     def forward(self, c: Tensor) -> ContinuousBernoulli:

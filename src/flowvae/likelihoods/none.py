@@ -17,9 +17,9 @@ class Nothing(Distribution):
     arg_constraints: ClassVar = {}
     support = constraints.real
 
-    def __init__(self, like: Tensor, event_shape: tuple[int, ...]):
+    def __init__(self, like: Tensor, batch_shape: tuple[int, ...], event_shape: tuple[int, ...]):
         self.like = like
-        super().__init__(like.shape[:-1], torch.Size(event_shape), validate_args=False)
+        super().__init__(torch.Size(batch_shape), torch.Size(event_shape), validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -41,7 +41,7 @@ class NoObservation(Conditional):
 
     def __init__(self, in_shape: tuple[int, ...], event_shape: tuple[int, ...]):
         super().__init__()
-        self.event_shape = event_shape
+        self.in_shape, self.event_shape = in_shape, event_shape
 
     def forward(self, c: Tensor) -> Nothing:
-        return Nothing(c, self.event_shape)
+        return Nothing(c, c.shape[: -len(self.in_shape)], self.event_shape)
