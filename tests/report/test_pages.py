@@ -48,6 +48,15 @@ def test_provenance_names_every_commit_of_the_runs(results: dict[str, Any]) -> N
     assert "one not recorded" in provenance_line(results)
 
 
+def test_provenance_names_all_data_of_the_runs(results: dict[str, Any]) -> None:
+    line = provenance_line(results)
+    assert "; data digits (binarisation dynamic, SHA-256 abababababab…); evaluated" in line
+    results["rows"][2]["runs"][0]["provenance"] = {"data": {"name": "frey", "digest": "c" * 64, "binarise": "none"}}
+    results["rows"][2]["runs"][1]["provenance"] = {}
+    line = provenance_line(results)
+    assert "; data frey (binarisation none, SHA-256 cccccccccccc…), digits (binarisation dynamic, SHA" in line
+
+
 def test_second_call_changes_nothing(root: Path) -> None:
     changed = refresh(root)
     assert changed == [root / "README.md", root / "docs" / "figures" / "digits-demo-rows.png"]

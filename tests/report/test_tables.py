@@ -60,7 +60,7 @@ def test_missing_seed_leaves_the_pair_out(results: dict[str, Any]) -> None:
 
 def test_binarisation_and_k_stand_on_every_row(results: dict[str, Any]) -> None:
     for run in results["rows"][2]["runs"]:
-        run |= {"binarise": "threshold", "samples": 5000}
+        run |= {"samples": 5000, "provenance": {"data": {"binarise": "threshold"}}}
     assert [(row.binarise, row.samples) for row in study_rows(results)] == [
         ("dynamic", "500"),
         ("dynamic", "500"),

@@ -53,7 +53,7 @@ def provenance_line(results: Mapping[str, Any]) -> str:
     """
     p = results.get("provenance", {})
     told = [run["provenance"] for row in results.get("rows", []) for run in row["runs"] if "provenance" in run] or [p]
-    data, evaluation = p.get("data", {}), p.get("evaluation", {})
+    evaluation = p.get("evaluation", {})
     command = f"`{p['command']}`" if "command" in p else f"`flowvae study run {results.get('study', 'NAME')}`"
     parts = [f"Made by {command}" + _commits(told)]
     dates = sorted({str(own["date"]) for own in told if own.get("date")})
@@ -61,14 +61,20 @@ def provenance_line(results: Mapping[str, Any]) -> str:
         parts[0] += f", finished {f'on {dates[0]}' if len(dates) == 1 else f'from {dates[0]} to {dates[-1]}'}"
     for key in ("machine", "versions"):
         parts += [" or ".join(dict.fromkeys(in_words(own[key]) for own in told if own.get(key)))]
-    if data:
-        digest = f" (SHA-256 {str(data['digest'])[:12]}…)" if data.get("digest") else ""
-        parts.append(
-            f"data {data.get('name', 'not recorded')}{digest}, binarisation {data.get('binarise', 'not recorded')}"
-        )
+    datasets = [own.get("data") or p.get("data") for own in told]
+    if data := list(dict.fromkeys(_data_in_words(one) for one in datasets if one)):
+        parts.append(f"data {', '.join(data)}")
     if evaluation:
         parts.append(f"evaluated with {in_words(evaluation)}")
     return "; ".join(filter(None, parts)) + "."
+
+
+def _data_in_words(data: Mapping[str, Any]) -> str:
+    """The name of a data set, how its pixels became bits, and the beginning of its digest."""
+    said = [f"binarisation {data.get('binarise', 'not recorded')}"]
+    if data.get("digest"):
+        said.append(f"SHA-256 {str(data['digest'])[:12]}…")
+    return f"{data.get('name', 'not recorded')} ({', '.join(said)})"
 
 
 def _commits(told: Sequence[Mapping[str, Any]]) -> str:

@@ -31,7 +31,7 @@ def study_rows(results: Mapping[str, Any]) -> list[StudyRow]:
     if not results.get("rows"):
         raise InputError("expected study results with rows; got none: 'flowvae study run NAME' makes them")
     names = metrics_of(results)
-    provenance = results.get("provenance", {})
+    evaluated = results.get("provenance", {}).get("evaluation", {})
     rows: list[StudyRow] = []
     for record in results["rows"]:
         runs = record.get("runs", [])
@@ -45,8 +45,8 @@ def study_rows(results: Mapping[str, Any]) -> list[StudyRow]:
                 values=values,
                 estimates={name: estimate(values[name].values()) for name in names},
                 differences={name: paired_difference(first[name], values[name]) for name in names if first},
-                binarise=_said(runs, "binarise", provenance.get("data", {}).get("binarise")),
-                samples=_said(runs, "samples", provenance.get("evaluation", {}).get("samples")),
+                binarise=_said((_data_of(run).get("binarise") for run in runs), _data_of(results).get("binarise")),
+                samples=_said((run.get("samples") for run in runs), evaluated.get("samples")),
                 published=record.get("published") or {},
             )
         )
@@ -81,7 +81,13 @@ def _by_seed(runs: Iterable[Mapping[str, Any]], name: str) -> dict[int, float]:
     return {seed: value for seed, value in sorted(shown.items()) if value is not None and isfinite(value)}
 
 
-def _said(runs: Iterable[Mapping[str, Any]], name: str, default: Any) -> str:
+def _data_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a run, or a study, says of its data."""
+    data: Mapping[str, Any] = record.get("provenance", {}).get("data", {})
+    return data
+
+
+def _said(told: Iterable[Any], default: Any) -> str:
     """What the row's runs say of themselves, else what holds for the whole study."""
-    said = sorted({str(run[name]) for run in runs if name in run})
+    said = sorted({str(value) for value in told if value is not None})
     return " / ".join(said) or ("not recorded" if default is None else str(default))
