@@ -1,11 +1,14 @@
+import itertools
+import os
 import shutil
+import signal
 from functools import partial
 
 import pytest
 import torch
 
 from flowvae.data import load_data
-from flowvae.engine import compiling, fit, notices
+from flowvae.engine import Interrupted, compiling, fit, notices
 from flowvae.engine.fit import run_config
 from flowvae.engine.launch import launch
 from flowvae.engine.options import training_options
@@ -184,6 +187,22 @@ def test_without_a_compiler_auto_trains_and_on_refuses(data, build, monkeypatch)
     assert "no C++ compiler" in fitted.history[0]["message"]
     with pytest.raises(InputError, match=r"no C\+\+ compiler.*training\.compile=off"):
         fit(build(), data, epochs=1, compile="on", quiet=True)
+
+
+def test_a_compiled_run_goes_on_where_there_is_no_compiler(data, build, tmp_path, monkeypatch):
+    model, calls = build(), itertools.count()
+    model.register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGINT) if next(calls) == 10 else None)
+    monkeypatch.setattr("flowvae.engine.stage.compile_step", lambda step, options: None)
+    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    monkeypatch.setattr(notices, "can_compile", lambda device: True)
+    options = {"epochs": 2, "compile": "on", "run": tmp_path / "run", "quiet": True}
+    with pytest.raises(Interrupted):
+        fit(model, data, **options)
+    monkeypatch.setattr("flowvae.engine.stage.compile_step", lambda step, options: pytest.fail("compiled"))
+    monkeypatch.setattr(notices, "can_compile", lambda device: False)
+    fitted = fit(build(), data, resume=True, **options)
+    assert fitted.epochs == 2
+    assert "no C++ compiler" in [record["message"] for record in fitted.history if record["kind"] == "event"][-1]
 
 
 def test_bf16_follows_fp32(data, build):

@@ -18,18 +18,24 @@ def on_beginning(state: State, training: Training, batch: int, device: torch.dev
         said.append(EMULATED)
     if batch < training.batch_size:
         said.append(f"the batch is the whole training split: {batch} data, not {training.batch_size}")
-    if state.compiled and not can_compile(device):
-        state.compiled = False
-        said.append(f"training without compilation, a fifth slower: {no_compiler(device)}")
+    said += without_compiler(state, device)
     if state.compiled:
         said.append("compiling the step: some 20 to 90 s pass before the first one")
     return said
 
 
 def on_resuming(state: State, training: Training, device: torch.device) -> list[str]:
-    """Settle the precision of a run that goes on; where it is another one than before, that is said."""
+    """Settle precision and compilation of a run that goes on; where they are others than before, that is said."""
     before, state.precision = state.precision, settled(training, device)
     said = [f"resumed at step {state.step}, epoch {state.epoch + 1}"]
     if before not in (None, state.precision):
         said.append(f"from here on in {state.precision}, as this device has it; in {before} until now")
-    return said
+    return said + without_compiler(state, device)
+
+
+def without_compiler(state: State, device: torch.device) -> list[str]:
+    """Leave compilation out where the device has no compiler for it, and say so."""
+    if not state.compiled or can_compile(device):
+        return []
+    state.compiled = False
+    return [f"training without compilation, a fifth slower: {no_compiler(device)}"]
