@@ -35,6 +35,21 @@ def test_resumed_at_a_length_it_forgets_what_came_after(tmp_path):
     assert [record["step"] for record in again.records] == [1, 3]
 
 
+@pytest.mark.parametrize(("left", "steps"), [(0, [3]), (5, [3]), (-5, [1, 3])])
+def test_resumed_after_it_was_cut_short_it_goes_on_after_its_last_whole_line(tmp_path, left, steps):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.write("train", step=1)
+    journal.write("train", step=2)
+    journal.close()
+    path.write_bytes(path.read_bytes()[:left])
+    again = Journal(path, journal.length)
+    again.write("train", step=3)
+    again.close()
+    assert [record["step"] for record in read_journal(path)] == steps
+    assert again.length == path.stat().st_size
+
+
 def test_without_a_path_it_is_in_memory():
     journal = Journal()
     journal.write("event", message="hello")

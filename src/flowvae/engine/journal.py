@@ -13,7 +13,7 @@ class Journal:
     """Records of kind "train", "validation" and "event"; on file too when ``path`` is given.
 
     ``length`` is the number of bytes on file up to now: a checkpoint keeps it, and a resumed run cuts the file there,
-    so that no step is told twice.
+    so that no step is told twice. A file that has been cut short meanwhile goes on after its last whole line.
     """
 
     def __init__(self, path: Path | None = None, length: int = 0) -> None:
@@ -22,7 +22,8 @@ class Journal:
         self._file: IO[bytes] | None = None
         if path is not None:
             self._file = path.open("ab")
-            self._file.truncate(length)
+            self.length = path.read_bytes()[:length].rfind(b"\n") + 1
+            self._file.truncate(self.length)
             self.records = read_journal(path)
 
     def write(self, kind: str, **entries: Any) -> None:
