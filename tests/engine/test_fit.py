@@ -241,6 +241,10 @@ def test_what_does_not_fit_is_refused_with_its_remedy(data, build, tmp_path):
         fit(build(), data, epochs=2, run=tmp_path / "run", resume=True, quiet=True)
     with pytest.raises(InputError, match=r"expected optimiser\.lr = 0\.001"):
         fit(build(), data, epochs=1, optimiser={"lr": 0.1}, run=tmp_path / "run", resume=True, quiet=True)
+    for name, other in (("scale", 32.0), ("cells", 17), ("flip", True)):  # the same bytes, another x
+        changed = replace(data, train=replace(data.train, **{name: other}))
+        with pytest.raises(InputError, match=rf"expected data\.{name} = .* as in the run"):
+            fit(build(), changed, epochs=1, run=tmp_path / "run", resume=True, quiet=True)
     with pytest.raises(InputError, match=r"training\.epoch: no such option; did you mean 'epochs'\?"):
         fit(build(), data, epoch=1, quiet=True)
     with pytest.raises(InputError, match=r"training\.batch_size: expected greater than or equal to 1; got 0"):

@@ -14,7 +14,7 @@ from flowvae.model import build_model
 from tests.engine.train_digits import SPEC
 
 
-@pytest.mark.parametrize("gained", ["training.batch_size", "optimiser.amsgrad", "encoder.activation"])
+@pytest.mark.parametrize("gained", ["training.batch_size", "optimiser.amsgrad", "encoder.activation", "data.scale"])
 def test_what_a_checkpoint_does_not_know_is_at_its_default(gained: str, data: Data, tmp_path: Path) -> None:
     def go_on(**options: int) -> None:
         torch.manual_seed(1)

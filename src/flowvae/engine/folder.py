@@ -19,6 +19,8 @@ from flowvae.model import PARTS, VAE
 SHARED = ("seed", *PARTS, *TRAINED, "phases")
 # Options of training that may differ between a run and its continuation: they have no influence on the numbers.
 FREE = ("log_every", "checkpoint_every_seconds", "on_nonfinite")
+# How bytes become x. A checkpoint of an earlier version may not tell, and is then taken to be as the continuation is.
+BECOMING = ("scale", "cells", "flip")
 
 Resume = bool | Literal["auto"]
 """Begin a run, go on with the one in the folder, or "auto": whichever the folder allows."""
@@ -99,6 +101,7 @@ def fingerprint(config: dict[str, Any], model: VAE, data: Data) -> dict[str, Any
     shared = {table: config[table] for table in SHARED if table in config}
     shared["training"] = {name: value for name, value in config["training"].items() if name not in FREE}
     shared["data"] = {"digest": data.digest, "rows": len(data.train), "binarise": data.train.binarise}
+    shared["data"] |= {name: getattr(data.train, name) for name in BECOMING}
     shared["weights"] = {name: list(p.shape) for name, p in model.named_parameters()}
     return _flat(shared)
 
@@ -121,7 +124,7 @@ def completed(saved: dict[str, Any]) -> dict[str, Any]:
 
 def require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     """`InputError` naming the first entry in which a continued run differs from its checkpoint."""
-    saved = completed(saved)
+    saved = {name: now[name] for name in (f"data.{key}" for key in BECOMING)} | completed(saved)
     for name in sorted(saved.keys() | now.keys()):
         if saved.get(name) != now.get(name):
             raise InputError(
