@@ -31,8 +31,11 @@ INNER = {
 }
 """Tables that lie in another: where each is, for who looks for it at the top."""
 
-PLACES = ("path", "dir")
-"""Entries of ``data`` that say where the files lie, not what they hold."""
+PATHS = ("path", "dir")
+"""Entries of ``data`` that are paths."""
+
+PLACES = ("dir",)
+"""Entries of ``data`` that say where the files of a named set lie; a ``path`` is the data themselves."""
 
 WAYS = ("memory", "compile")
 """Entries of ``evaluation`` that say how its numbers are computed, not which."""
@@ -212,12 +215,12 @@ def _table(tables: Mapping[str, Any], key: str) -> Table:
 
 
 def _data(spec: Any, likelihood: str) -> Table:
-    """The resolved data table, its places absolute: a run is evaluated from any folder."""
+    """The resolved data table, its paths absolute: a run is evaluated from any folder."""
     if not isinstance(spec, str | dict):
         raise InputError(f"data: expected a name or a table; got {spec!r}: set data.name")
     accepts = getattr(registry.component("likelihood", likelihood), "accepts", ())
     table = resolve_data(spec, sequences="sequence" in accepts)
-    return table | {key: str(Path(table[key]).expanduser().resolve()) for key in PLACES if table.get(key)}
+    return table | {key: str(Path(table[key]).expanduser().resolve()) for key in PATHS if table.get(key)}
 
 
 def _training(tables: Mapping[str, Any], components: Mapping[str, Table]) -> tuple[Training, list[Table]]:

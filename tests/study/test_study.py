@@ -80,6 +80,10 @@ def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -
     assert not set(only[2:]) & set(first)
     mnist = [text.replace('"digits"', f'{{ name = "mnist", dir = "{place}" }}') for place in ("", "/elsewhere")]
     assert digests(mnist[0]) == digests(mnist[1])
+    own = [text.replace('"digits"', f'{{ name = "file", path = "{path}.npy" }}') for path in ("a", "b")]
+    assert not set(digests(own[0])) & set(digests(own[1]))
+    recipes = [{"data": {"name": "file", "path": path}} for path in ("a.npy", "./a.npy", "b.npy")]
+    assert [Config.resolve(recipes[0]).digest() == Config.resolve(other).digest() for other in recipes] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(
