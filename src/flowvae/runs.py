@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from flowvae import registry
-from flowvae.config import Config, EvaluationOptions
+from flowvae.config import PLACES, Config, EvaluationOptions
 from flowvae.data import Data, Split, load_data, require_support, resolve_data, taken_over
 from flowvae.data.rows import load_rows
 from flowvae.engine import Fitted, fit, load, read_journal
@@ -130,7 +130,8 @@ def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -
             "choose other data, or train on these"
         )
     check_support(run.config, found)
-    if data is None and tables["data"] == run.config.data:
+    changed = {key for key in table if table[key] != run.config.data.get(key)}
+    if data is None and changed <= set(PLACES):
         require_unchanged(run, found)
     return found
 

@@ -13,8 +13,9 @@ from PIL import Image
 import flowvae as fv
 from flowvae.cli import main
 from flowvae.config import Config
+from flowvae.data import omniglot
 from flowvae.runs import Opened, data_of, untrained
-from tests.cli.conftest import Command
+from tests.cli.conftest import SMALL, Command
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,25 @@ def test_own_data_become_bits_as_the_recipe_s_do_and_are_known_again(
     assert main(["evaluate", str(run), "--quiet"]) == 2
     assert "was trained on; got others under the same name" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--quiet", "--data", str(file)]) == 0
+
+
+def test_a_run_s_own_data_are_known_again_wherever_they_lie(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, noise = tmp_path / "run", np.random.default_rng(0)
+    for place in ("here", "there", "other"):
+        (tmp_path / place).mkdir()
+    for place in ("here", "other"):
+        images = {name: noise.integers(256, size=(20, 28, 28), dtype=np.uint8) for name in omniglot.ARCHIVES}
+        labels = {f"{name}_character": np.arange(20) for name in images}
+        np.savez(tmp_path / place / omniglot.PREPARED, **images, **labels)
+    shutil.copy(tmp_path / "here" / omniglot.PREPARED, tmp_path / "there")
+    arguments = ["train", "digits", "--data", "omniglot", "--data-dir", str(tmp_path / "here"), "--out", str(run)]
+    assert main([*arguments, *SMALL, "--quiet"]) == 0
+    assert main(["evaluate", str(run), "--data-dir", str(tmp_path / "there"), "--quiet"]) == 0
+    kept = (run / "evaluation.json").read_bytes()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data-dir", str(tmp_path / "other"), "--quiet"]) == 2
+    assert "was trained on; got others under the same name" in capsys.readouterr().err
+    assert (run / "evaluation.json").read_bytes() == kept
 
 
 def test_other_data_are_dequantised_as_the_run_s_own(tmp_path: Path) -> None:
