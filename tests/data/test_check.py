@@ -93,6 +93,10 @@ def test_duplicates_are_counted_within_and_between_parts(tmp_path: Path) -> None
         ([[0, 0.25], [0.5, 1]], "bernoulli", 1, "bernoulli with --set data.binarise=dynamic draws bits with them"),
         ([[0, 255], [17, 1]], "discretised_logistic", 255, "none --set data.scale=255: values are bytes"),
         ([[0, 255], [255, 0]], "bernoulli", 255, "bernoulli with --set data.scale=255: values are bits"),
+        ([[0, 2], [2, 2]], "bernoulli", 2, "bernoulli with --set data.scale=2: values are bits"),
+        ([[0, 0.3], [0.3, 0]], "bernoulli", 0.3, "bernoulli with --set data.scale=0.3: values are bits"),
+        ([[0, 1000], [1000, 0]], "bernoulli", 1000, "bernoulli with --set data.scale=1000: values are bits"),
+        ([[0, 0], [0, 0]], "bernoulli", 1, "bernoulli: values are bits"),
         ([[0, 201], [17, 1]], "discretised_logistic", 255, "; bernoulli with --set data.scale=255 --set data.binarise"),
         ([[0, 16], [8, 1]], "discretised_logistic", 16, "none --set data.scale=16 --set likelihood.levels=17: values"),
     ],
@@ -111,7 +115,7 @@ def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str
     ("values", "remedy"),
     [
         ([[-1.5, 2.5]], "rescale the file by (x - min) / (max - min)"),
-        ([[0.0, 37.21234]], "use --set data.scale=37.22"),
+        ([[0.0, 37.21234, 1.5]], "use --set data.scale=37.22"),
         ([[0, 4095, 7]], "use --set data.scale=4095"),
     ],
 )
@@ -156,6 +160,14 @@ def test_a_folder_has_its_own_scale(tmp_path: Path) -> None:
     found = inspect(tmp_path)
     assert (found.likelihood, found.scale) == ("discretised_logistic", 255)
     assert "--set data.scale" not in found.advice
+
+
+def test_a_folder_of_masks_of_0_and_1_needs_another_scale(tmp_path: Path) -> None:
+    for place in range(3):
+        Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / f"{place}.png")
+    found = inspect(tmp_path)
+    assert (found.scale, found.advice) == (1, "bernoulli with --set data.scale=1: values are bits")
+    assert load_data(tmp_path, scale=found.scale).support == "binary"
 
 
 @pytest.mark.parametrize("ending", TEXTS)

@@ -97,7 +97,7 @@ def inspect(path: str | Path, size: int = 0) -> Inspection:
     rows, count, first = find_missing(parts)
     duplicates, shared = _repeated(parts)
     is_folder = Path(path).expanduser().is_dir()
-    bits = high in (1, 255) and all(are_bits(array, high) for array in finite)
+    bits = high >= 0 and all(are_bits(array, high) for array in finite)
     likelihood, scale, advice = _recommend(low, high, whole, bits, default=255.0 if is_folder else 1.0)
     return Inspection(
         path=str(path),
@@ -155,12 +155,13 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
     """The likelihood that fits, the scale that it needs (``default`` is the source's own), both in words."""
     if np.isnan(low):
         return None, default, "none fits: no value is finite"
-    scale = fitting_scale(low, high, whole)
-    if scale is not None and (scale == 1 or (whole and high <= 255)):
-        scale = max(scale, default)
-        scaled = [] if scale == default else [f"data.scale={scale:g}"]
-        if bits:
-            return "bernoulli", scale, f"bernoulli{_with(scaled)}: values are bits"
+    if bits:
+        scale = high or default
+        return "bernoulli", scale, f"bernoulli{_with(_scaled(scale, default))}: values are bits"
+    fitting = fitting_scale(low, high, whole)
+    if fitting is not None and (fitting == 1 or (whole and high <= 255)):
+        scale = max(fitting, default)
+        scaled = _scaled(scale, default)
         as_bits = f"bernoulli{_with([*scaled, 'data.binarise=dynamic'])} draws bits with them as probabilities"
         if whole:
             numbers = "bytes" if scale == 255 else f"whole numbers 0 to {scale:g}"
@@ -168,8 +169,8 @@ def _recommend(low: float, high: float, whole: bool, bits: bool, default: float)
             settings = _with([*_of_values(LEVELS), *scaled, *own])
             return LEVELS, scale, f"{LEVELS}{settings}: values are {numbers}; {as_bits}"
         return "bernoulli", scale, f"{as_bits}: values are intensities"
-    if fitting := _accepting("real"):
-        chosen = "gaussian" if "gaussian" in fitting else fitting[0]
+    if accepting := _accepting("real"):
+        chosen = "gaussian" if "gaussian" in accepting else accepting[0]
         return chosen, default, f"{chosen}{_with(_of_values(chosen))}: values are real"
     advice = f"none fits: values are real, as a Gaussian has them; for bernoulli {rescaling(low, high, whole)}"
     return None, default, advice
@@ -188,6 +189,11 @@ def _refusal(parts: Parts, lost: int) -> str:
 def _of_values(likelihood: str) -> list[str]:
     """What makes a recipe of bits one of values as they are."""
     return [f"likelihood.name={likelihood}", "data.binarise=none"]
+
+
+def _scaled(scale: float, default: float) -> list[str]:
+    """What sets the scale, unless it is the source's own."""
+    return [] if scale == default else [f"data.scale={scale:.10g}"]
 
 
 def _with(settings: list[str]) -> str:
