@@ -1,5 +1,6 @@
 """Tables as text: header, delimiter, labels, and every way in which a cell is no number."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,15 @@ def test_numbers_that_pandas_gives_to_columns_are_a_header(tmp_path: Path) -> No
 
 def test_one_column_is_a_table(tmp_path: Path) -> None:
     assert table(tmp_path, "height\n1.5\n2.5\n")[0] == [[1.5], [2.5]]
+
+
+def test_a_wide_row_is_one_long_cell_to_other_delimiters(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    rows = np.full((2, 20_000), 0.123456)
+    text = "\n".join(",".join(map(str, row)) for row in rows)
+    assert len(text) > 2 * limit
+    assert table(tmp_path, text)[0] == rows.tolist()
+    assert csv.field_size_limit() == limit
 
 
 def test_a_column_of_labels_is_no_data(tmp_path: Path) -> None:

@@ -89,5 +89,8 @@ def test_cells_and_lines_end_where_they_end(tmp_path: Path) -> None:
     """A cell may hold a line break, and a line what only looks like one."""
     (tmp_path / "a.csv").write_bytes(b'text,n\r\n"one\nline",1\r\ntwo,2\r\nthree,3\r\n')
     assert read_lines(tmp_path / "a.csv", "text") == ["one\nline", "two", "three"]
+    long = "x" * 200_000
+    (tmp_path / "b.csv").write_text(f"text,n\n{long},1\n")
+    assert read_lines(tmp_path / "b.csv", "text") == [long]
     (tmp_path / "a.txt").write_bytes("one\u2028line\r\ntwo\x0cwords\n".encode())
     assert read_lines(tmp_path / "a.txt") == ["one\u2028line", "two\x0cwords"]

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flowvae.errors import InputError
 DELIMITERS = ";\t|,"  # in this order: where another fits too, a comma is a decimal one
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 LOOK = 50  # rows by which the delimiter is found
+LONGEST = 2**31 - 1  # of a cell: a row that another delimiter does not cut is one
 
 
 def read_table(path: Path) -> Parts:
@@ -24,16 +26,27 @@ def read_table(path: Path) -> Parts:
     something else.
     """
     try:
-        delimiter = _delimiter(path)
-        head = [row for _, row in islice(_rows(path, delimiter), 2)]
-        names = _header(head, path)
-        values = _numbers(path, delimiter, names, skip=1 if names else 0)
-    except (UnicodeDecodeError, csv.Error) as error:
+        with long_cells():
+            delimiter = _delimiter(path)
+            head = [row for _, row in islice(_rows(path, delimiter), 2)]
+            names = _header(head, path)
+            values = _numbers(path, delimiter, names, skip=1 if names else 0)
+    except UnicodeDecodeError as error:
         got = f"expected a table as UTF-8 text in {path.name}; got something else ({error})"
         raise InputError(f"{got}: save it as UTF-8") from None
     names = names or [f"column {column}" for column in range(values.shape[1])]
     _refuse_index(names, values, path)
     return {"train": _without_labels(names, values, path)}
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Python's own bound on the length of a cell, which is one for the whole process, lifted for a while."""
+    before = csv.field_size_limit(LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -14,6 +14,7 @@ from flowvae.data.assemble import assemble
 from flowvae.data.base import Data
 from flowvae.data.file import Share
 from flowvae.data.parts import Part, partition
+from flowvae.data.table import long_cells
 from flowvae.errors import InputError, nearest
 from flowvae.registry import Count, Seed, register
 from flowvae.schema import Schema, Type
@@ -82,13 +83,14 @@ def read_lines(path: str | Path, column: str = "") -> list[str]:
         raise InputError(f"expected a text in UTF-8; got {place.name!r}, which is not: convert it") from None
     lines: Iterable[str] = text.replace("\r\n", "\n").split("\n")
     if place.suffix.lower() in TABLES:
-        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[place.suffix.lower()])
-        names = list(table.fieldnames or [])
+        with long_cells():
+            table = csv.DictReader(io.StringIO(text, newline=""), delimiter=TABLES[place.suffix.lower()])
+            names, rows = list(table.fieldnames or []), list(table)
         column = column or (names[0] if len(names) == 1 else "")
         if column not in names:
             hint = nearest(column, names) if column else f": set data.column to one of {', '.join(names)}"
             raise InputError(f"expected a column of {place.name}; got {repr(column) if column else 'none'}{hint}")
-        lines = [row[column] or "" for row in table]
+        lines = [row[column] or "" for row in rows]
     elif column:
         raise InputError(f"expected a .csv or .tsv for data.column; got {place.name!r}: leave the column out")
     return [line.strip() for line in lines if line.strip()]
