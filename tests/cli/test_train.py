@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from flowvae.cli import main
+from flowvae.cli.shared import load_recipe
 from flowvae.config import Config
 from flowvae.engine import load_weights, read_journal
 from tests.cli.conftest import SMALL, Command, environment, run_process
@@ -80,6 +82,22 @@ def test_ones_own_data(command: Command, grey: Path, tmp_path: Path) -> None:
     config = Config.load(tmp_path / "run" / "config.toml")
     assert (config.data["name"], config.data["path"], config.data["binarise"]) == ("file", str(grey), "dynamic")
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["data"]["sizes"]["train"] == 288
+
+
+@pytest.mark.parametrize(
+    ("own", "binarise"),
+    [
+        ('"digits"', "dynamic"),
+        ('{ name = "digits", binarise = "threshold" }', "threshold"),
+        ('"gone.npy"', "none"),
+        ('{ name = "gone.npy", binarise = "dynamic" }', "dynamic"),
+    ],
+)
+def test_other_data_become_bits_as_the_recipe_s_own(own: str, binarise: str, grey: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(f"data = {own}\n")
+    path = shutil.copy(grey, tmp_path / "grey \N{GRINNING FACE}.npy")
+    data = load_recipe(str(tmp_path / "recipe.toml"), None, str(path), None).data
+    assert (data["name"], data["path"], data["binarise"]) == ("file", str(path), binarise)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

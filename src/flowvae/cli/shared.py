@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,16 +77,23 @@ def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_d
 
     named = []
     if data is not None:
-        own = read_recipe(recipe).get("data")
+        own = read_recipe(recipe).get("data", "")
+        with suppress(InputError):  # data that are not used need not be there
+            own = resolve_data(own)
         taken = taken_over(own, resolve_data(data)["name"]) if isinstance(own, dict) else {}
-        named = [f"data.{key}={json.dumps(value)}" for key, value in {"name": data, **taken}.items()]
+        named = [f"data.{key}={_toml(value)}" for key, value in {"name": data, **taken}.items()]
     return Config.load(recipe, [*named, *data_changes(data_dir, changes)])
 
 
 def data_changes(data_dir: Path | None, changes: list[str] | None = None) -> list[str]:
     """What the command line says of a run's data, as changes of its recipe."""
-    place = [f"data.dir={json.dumps(str(data_dir))}"] if data_dir else []
+    place = [f"data.dir={_toml(str(data_dir))}"] if data_dir else []
     return [*place, *(changes or [])]
+
+
+def _toml(value: str | bool) -> str:
+    """Text or a truth value in TOML, which unlike JSON has no pairs of surrogates."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def require_new(path: Path, *, suffixes: tuple[str, ...]) -> Path:
