@@ -28,6 +28,7 @@ def table(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[list, lis
         '"a","b, with a comma"\n"1","2.5"\n"3","4e1"\n',
         "a, b\n1, 2.5\n\n3, 4e1\n\n",
         "\n\na,b\n1,2.5\n3,4e1\n",
+        "2019_01,2019_02\n1,2.5\n3,4e1\n",
         "a,\n1,2.5\n3,4e1\n",
     ],
 )
@@ -86,9 +87,19 @@ def test_missing_cells_are_nan(tmp_path: Path, cell: str) -> None:
         ("a,b\n", "expected rows below the header of my.csv; got none"),
         ("\n \n", "expected a table in my.csv; got no rows"),
         (",x\n0,1.5\n1,2.5\n2,3.5\n", r"got a row number without a name in the first: write the file without it"),
-        ("label,x\n0.5,1\n1,2\n", "expected whole numbers in 'label' of my.csv"),
-        ("label,x\n0,1\n,2\n", "expected whole numbers in 'label' of my.csv; got nan in row 1, counted from 0"),
-        ("label,x\ninf,1\n1,2\n", "expected whole numbers in 'label' of my.csv; got inf in row 0, counted from 0"),
+        ("label,x\n0.5,1\n1,2\n", "expected whole numbers of 64 bits in 'label' of my.csv"),
+        (
+            "label,x\n0,1\n,2\n",
+            "expected whole numbers of 64 bits in 'label' of my.csv; got nan in row 1, counted from 0",
+        ),
+        (
+            "label,x\ninf,1\n1,2\n",
+            "expected whole numbers of 64 bits in 'label' of my.csv; got inf in row 0, counted from 0",
+        ),
+        ("label,x\n1e30,1\n1,2\n", "in 'label' of my.csv; got 1e\\+30 in row 0, counted from 0"),
+        ("a,label,Labels\n1,2,3\n4,5,6\n", "expected one column of labels in my.csv; got 'label' and 'Labels': rename"),
+        ("label,labels\n1,2\n3,4\n", "expected one column of labels in my.csv; got 'label' and 'labels'"),
+        ("a,b\n1,2_0\n", "got text in 'b': '2_0' in line 2"),
         ("label\n1\n2\n", "expected columns beside 'label' in my.csv; got none"),
     ],
 )

@@ -127,12 +127,12 @@ def _cell_by_cell(path: Path, delimiter: str, names: list[str], skip: int) -> np
 
 
 def _number(cell: str) -> float | None:
-    """The number in a cell, NaN where it is missing, None for text."""
+    """The number in a cell, NaN where it is missing, None for text, as 2019_01 is, which Python would take."""
     cell = cell.strip()
     if cell.lower() in MISSING:
         return np.nan
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)
     except ValueError:
         return None
 
@@ -151,13 +151,16 @@ def _without_labels(names: list[str], values: np.ndarray, path: Path) -> Part:
     found = [column for column, name in enumerate(names) if name.lower() in ("label", "labels")]
     if not found:
         return Part(values)
+    if len(found) > 1:
+        both = " and ".join(repr(names[column]) for column in found)
+        raise InputError(f"expected one column of labels in {path.name}; got {both}: rename or leave out all but one")
     labels = values[:, found[0]]
-    wrong = np.flatnonzero(~np.isfinite(labels) | (labels != np.floor(labels)))
+    wrong = np.flatnonzero(~(np.abs(labels) < 2**63) | (labels != np.floor(labels)))
     if wrong.size:
         name, first = names[found[0]], wrong[0]
         raise InputError(
-            f"expected whole numbers in {name!r} of {path.name}; got {labels[first]:g} in row {first}, counted from 0: "
-            "correct it, or rename the column if it holds no labels"
+            f"expected whole numbers of 64 bits in {name!r} of {path.name}; got {labels[first]:g} in row {first}, "
+            "counted from 0: correct it, or rename the column if it holds no labels"
         )
     if values.shape[1] == 1:
         raise InputError(f"expected columns beside {names[0]!r} in {path.name}; got none: add data")
