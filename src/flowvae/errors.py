@@ -1,6 +1,8 @@
 """What a user can cause, said in one sentence with its remedy."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 MOST, SHOWN = 12, 8
@@ -9,6 +11,27 @@ MOST, SHOWN = 12, 8
 
 class InputError(ValueError):
     """Bad input: the message reads "expected X; got Y" and names the remedy. On the command line, exit code 2."""
+
+
+@contextmanager
+def in_memory(what: str, remedy: str) -> Iterator[None]:
+    """What torch and numpy say of sizes that memory cannot hold, in one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"
+        if not re.search("memory|overflow|maximum allowed dimension|array is too big", said, re.IGNORECASE):
+            raise
+        size = re.search(r"allocate ([\d.]+) (\w+)", said)
+        got = f"one that takes {_readable(*size.groups())} for a single array" if size else "one beyond any memory"
+        raise InputError(f"expected {what} that fits in memory; got {got}: {remedy}") from error
+
+
+def _readable(number: str, unit: str) -> str:
+    """A size as numpy tells it, of torch's in bytes too."""
+    return f"{int(number) / 2**30:.0f} GiB" if unit == "bytes" else f"{number} {unit}"
 
 
 def a(noun: str) -> str:

@@ -1,8 +1,6 @@
 """The variational autoencoder: encoder, latents, likelihood, and the terms of its bound."""
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
@@ -14,7 +12,7 @@ from torch.distributions import Distribution
 from flowvae import registry
 from flowvae.conditional import Augmented, Conditional
 from flowvae.distributions.base import average
-from flowvae.errors import InputError, nearest
+from flowvae.errors import InputError, in_memory, nearest
 from flowvae.latents import Draw, FromPosterior, FromPrior, Latent, Latents
 
 PARTS = {"encoder": "mlp", "latents": "flat", "likelihood": "bernoulli"}
@@ -158,7 +156,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
     event_shape = data if isinstance(data, tuple) else data.event_shape  # a tuple, or a `Schema` of sequences
     tables = resolve_parts(spec)
     over_maps = getattr(registry.component("latents", tables["latents"]["name"]), "over_maps", False)
-    with _in_memory():
+    with in_memory("a model", "lower its sizes, as latents.dim or encoder.width"):
         encoder = registry.build("encoder", tables["encoder"], event_shape)
         features = getattr(encoder, "maps", encoder.features) if over_maps else encoder.features
         latents = registry.build("latents", tables["latents"], features)
@@ -176,19 +174,3 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
                     begin_at(data.examples(module.components), encoder)
     model.event_shape, model.spec = event_shape, tables
     return model
-
-
-@contextmanager
-def _in_memory() -> Iterator[None]:
-    """What torch and numpy say of sizes that memory cannot hold, in one sentence."""
-    try:
-        yield
-    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
-        said = f"{type(error).__name__}: {error}"
-        if not re.search("memory|overflow", said, re.IGNORECASE):
-            raise
-        size = re.search(r"tried to allocate (\d+) bytes", said)
-        got = f"one that takes {int(size[1]) / 2**30:.0f} GiB for a single array" if size else "one beyond any memory"
-        raise InputError(
-            f"expected a model that fits in memory; got {got}: lower its sizes, as latents.dim or encoder.width"
-        ) from error

@@ -44,6 +44,12 @@ Refused = Callable[..., str]
         (f"train digits --out x --set latents.dim={10**20}", "expected a model that fits in memory; got one beyond"),
         ("train digits --out x --set encoder.width=1000000000000", "for a single array: lower its sizes"),
         (
+            f"train moons --out x --set data.count={10**13}",
+            "expected a data set that fits in memory; got one that takes 72.8 TiB for a single array: take fewer data",
+        ),
+        (f"train moons --out x --set data.count={10**20}", "expected a data set that fits in memory; got one beyond"),
+        (f"train digits --out x --set objective.samples={10**12}", "expected a step that fits in memory; got one that"),
+        (
             "train digits --out x --set optimiser.betas=[0.9]",
             "optimiser.betas.1: expected a value (entries count from 0)",
         ),

@@ -1,12 +1,14 @@
 """One's own files: what is read, how it is dealt, what is refused and in which words."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from flowvae.data import Data, load_data
+from flowvae.data import Data, inspect, load_data, resolve_data
+from flowvae.data.rows import load_rows
 from flowvae.errors import InputError
 
 RANDOM = np.random.RandomState(0)
@@ -204,6 +206,16 @@ def test_broken_files_are_told_in_one_sentence(tmp_path: Path, ending: str, dama
         load_data(path)
     assert "; write it again" in str(refused.value)
     assert "pickle" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "take", [load_data, inspect, lambda path: load_rows(resolve_data(path))], ids=["load_data", "inspect", "load_rows"]
+)
+def test_more_than_memory_holds_is_told_in_one_sentence(tmp_path: Path, take: Callable[[Path], object]) -> None:
+    with (tmp_path / "my.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10)})
+    with pytest.raises(InputError, match=r"expected a data set that fits in memory; got one that takes 72.8 TiB for"):
+        take(tmp_path / "my.npy")
 
 
 def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:

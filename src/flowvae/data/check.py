@@ -12,8 +12,8 @@ from flowvae import registry
 from flowvae.data.base import Data
 from flowvae.data.parts import Parts, find_missing, require_one_shape, shares
 from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
-from flowvae.data.readers import read
-from flowvae.errors import InputError, counted
+from flowvae.data.readers import FITTING, read
+from flowvae.errors import InputError, counted, in_memory
 
 WORDS = {
     "binary": "bits",
@@ -83,6 +83,7 @@ class Inspection:
         return {key: None if value != value else value for key, value in table.items()}
 
 
+@in_memory(*FITTING)
 def inspect(path: str | Path, size: int = 0) -> Inspection:
     """Look at a file or a folder without refusing what it holds; ``size`` is what images are brought to, if not 0.
 

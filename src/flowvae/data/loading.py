@@ -7,16 +7,17 @@ from typing import Any
 
 from flowvae import registry
 from flowvae.data.base import Data
-from flowvae.data.readers import TEXTS
-from flowvae.errors import InputError, nearest
+from flowvae.data.readers import FITTING, TEXTS
+from flowvae.errors import InputError, in_memory, nearest
 
 
+@in_memory(*FITTING)
 def load_data(spec: str | Path | dict[str, Any], **options: Any) -> Data:
     """Load a data set by name (``"digits"``), by path (``"my.npz"``), or by a table with a ``name`` that is either.
 
     ``options`` add to the table: ``load_data("my.npz", scale=255)`` is ``load_data({"name": "my.npz",
     "scale": 255})``. Raises `InputError` for an unknown name, a path that does not exist, an unknown option,
-    or data that no model can be trained on.
+    data that memory cannot hold, or that no model can be trained on.
 
     >>> data = load_data("digits")
     >>> len(data.train), len(data.validation), len(data.test), data.event_shape

@@ -16,6 +16,9 @@ from flowvae.errors import InputError
 TEXTS = (".txt", ".smi", ".smiles")
 """Endings of files that hold a sequence of tokens a line."""
 
+FITTING = ("a data set", "take fewer data, or smaller ones, as by data.count or data.size")
+"""What is loaded `in_memory`, and the remedy."""
+
 # Names of arrays in .npz files: ours first, then those that numpy, Keras and others write.
 VALUES = {
     "train": ("train", "x", "images", "X", "values", "data", "arr_0", "x_train"),

@@ -8,10 +8,13 @@ from flowvae.data.base import Data
 from flowvae.data.file import read_finite
 from flowvae.data.loading import load_data
 from flowvae.data.parts import SPLITS, Part
+from flowvae.data.readers import FITTING
 from flowvae.data.tokens import TABLES, read_sequences
+from flowvae.errors import in_memory
 from flowvae.schema import Schema
 
 
+@in_memory(*FITTING)
 def load_rows(table: dict[str, Any], schema: Schema | None = None) -> Data:
     """The data of a resolved ``table`` with a path: every split holds all rows, in order, unless the file has splits.
 

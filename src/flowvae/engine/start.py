@@ -14,6 +14,7 @@ from flowvae.engine.options import Phase, Training
 from flowvae.engine.stage import Stage
 from flowvae.engine.weights import copied
 from flowvae.engine.work import Work
+from flowvae.errors import in_memory
 from flowvae.model import VAE
 from flowvae.nn import starting, unstarted
 
@@ -24,6 +25,7 @@ TRIED = 2
 """Data that go through every phase's step."""
 
 
+@in_memory("a step", "lower objective.samples, or the sizes of the model")
 @torch.no_grad()
 def rehearse(
     model: VAE, train: Split, plan: Sequence[Phase], stage_of: Callable[[Phase], Stage], fabric: "Fabric"
