@@ -93,6 +93,13 @@ def test_a_broken_image_is_named(tmp_path: Path, cut: int) -> None:
         load_data(tmp_path)
 
 
+def test_an_image_of_too_many_pixels_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, *some(3, 16, 16))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # twice as many are refused
+    with pytest.raises(InputError, match=r"got 000.png, which has too many pixels to be opened: scale it down"):
+        load_data(tmp_path)
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected .png or .jpg files in the folder .*; got nothing"):
         load_data(tmp_path)

@@ -57,6 +57,11 @@ def _read(path: Path, size: int) -> np.ndarray:
                 raise InputError(f"expected 8-bit grey or RGB images; got {path.name}, which is {kind}: convert it")
             read = ImageOps.exif_transpose(image).convert(READ_AS[image.mode])
             return np.asarray(_squared(read, size) if size else read)
+    except Image.DecompressionBombError:
+        raise InputError(
+            f"expected a PNG or JPEG image; got {path.name}, which has too many pixels to be opened: scale it down, or "
+            "take it out"
+        ) from None
     except (UnidentifiedImageError, OSError, SyntaxError):  # the last is Pillow's for a broken chunk
         raise InputError(
             f"expected a PNG or JPEG image; got {path.name}, which cannot be read: write it again, or take it out"
