@@ -122,6 +122,17 @@ def test_official_drawings_become_shares_of_ink(tmp_path: Path, monkeypatch: pyt
     assert data.test.labels.tolist() == [0] * 5 + [1] * 5
 
 
+def test_prepared_characters_need_no_labels(tmp_path: Path) -> None:
+    pixels = {name: np.full((10, 28, 28), 255, dtype=np.uint8) for name in omniglot.ARCHIVES}
+    np.savez(tmp_path / omniglot.PREPARED, **pixels)
+    data = load_data("omniglot", dir=str(tmp_path))
+    assert [len(split) for split in data.splits.values()] == [9, 1, 10]
+    assert data.test.labels is None
+    np.savez(tmp_path / omniglot.PREPARED, background=pixels["background"])
+    with pytest.raises(InputError, match=r"expected an array 'evaluation' in .*omniglot28.npz'; got none: add it"):
+        load_data("omniglot", dir=str(tmp_path))
+
+
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     for name in ("cifar10", "frey", "caltech", "omniglot"):
         with pytest.raises(InputError, match=r"expected the official .*; got no such file: check data.dir"):

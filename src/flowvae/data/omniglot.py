@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from flowvae.data.base import Binarise, Data
 from flowvae.data.fetch import cache_home
 from flowvae.data.official import official
 from flowvae.data.parts import Part, partition
+from flowvae.errors import InputError
 from flowvae.registry import Seed, register
 
 URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
@@ -31,9 +33,10 @@ def omniglot(*, dir: str = "", binarise: Binarise = "dynamic", seed: Seed = 0) -
     The 19,280 background characters, a tenth of them, dealt by ``seed``, for validation; the 13,180 evaluation
     characters, of other alphabets, for test. They are the official 105 x 105 drawings averaged over boxes: other pixels
     than those of the ``chardata.mat`` that published figures are on. ``dir`` holds the official archives, or
-    ``omniglot28.npz`` with such pixels as arrays ``background`` and ``evaluation``, or has either in its ``omniglot/``;
-    without it they are looked for, and the archives else downloaded to, the folder named by the environment variable
-    FLOWVAE_DATA, or the user's cache.
+    ``omniglot28.npz`` with such pixels (N, 28, 28) as arrays ``background`` and ``evaluation``, and labels, if any, as
+    ``background_character`` and ``evaluation_character``, or has either in its ``omniglot/``; without it they are
+    looked for, and the archives else downloaded to, the folder named by the environment variable FLOWVAE_DATA, or the
+    user's cache.
 
     Reference: B. Lake, R. Salakhutdinov, J. Tenenbaum, Human-level concept learning through probabilistic program
     induction, 2015 (MIT licence).
@@ -49,9 +52,16 @@ def _prepared(dir: str) -> tuple[Part, Part] | None:
     for path in (home / PREPARED, home / "omniglot" / PREPARED):
         if path.is_file():
             with np.load(path) as arrays:
-                background, evaluation = (Part(arrays[name][:, None], arrays[f"{name}_character"]) for name in ARCHIVES)
+                if lacking := [name for name in ARCHIVES if name not in arrays]:
+                    raise InputError(f"expected an array {lacking[0]!r} in {str(path)!r}; got none: add it")
+                background, evaluation = (_labelled(arrays, name) for name in ARCHIVES)
             return background, evaluation
     return None
+
+
+def _labelled(arrays: Mapping[str, np.ndarray], name: str) -> Part:
+    """The pixels of that name with their labels, where there are some."""
+    return Part(arrays[name][:, None], arrays.get(f"{name}_character"))
 
 
 def _drawings(name: str, digest: str, dir: str) -> Part:
