@@ -12,6 +12,7 @@ import pytest
 
 from flowvae.engine import Interrupted, fit
 from flowvae.engine.interrupt import asked_to_stop
+from flowvae.engine.validation import validate
 
 FAULTS = """
 import resource
@@ -53,6 +54,20 @@ def test_a_run_in_memory_is_interrupted_too(data, build):
     with pytest.raises(Interrupted, match="interrupted at step") as stopped:
         fit(model, data, epochs=10_000, compile="off", quiet=True)
     assert stopped.value.code == 130
+
+
+def test_a_signal_in_the_last_validation_is_not_lost(data, build, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(*arguments)
+
+    options = {"epochs": 1, "run": tmp_path / "run", "quiet": True}
+    monkeypatch.setattr("flowvae.engine.loop.validate", interrupted)
+    with pytest.raises(Interrupted, match="when the run was finished") as stopped:
+        fit(build(), data, **options)
+    assert stopped.value.code == 143
+    found = fit(build(), data, resume=True, **options)
+    assert (found.epochs, found.best_epoch) == (1, 1)
 
 
 def test_it_trains_outside_the_main_thread(data, build):

@@ -120,6 +120,8 @@ class Loop:
             state.phase, state.phase_epoch, state.stale = state.phase + 1, 0, 0
         state.finished = True
         self.save()
+        if number := self.asked(stop):  # in the last validation: no step came after it
+            raise Interrupted(f"interrupted at step {state.step}, when the run was finished", number)
 
     def order(self, epoch: int) -> Tensor:
         """The order of the data in an epoch, a function of seed and epoch."""
@@ -229,14 +231,18 @@ class Loop:
         self.log.bar.step(state.epoch, state.position)
         if due:
             self.log.train()
-        number = stop.number
-        if self.fabric.world_size > 1:  # all processes stop after the same step
-            number = int(reduced(self.fabric, torch.tensor(number, device=self.fabric.device), "max")) if due else 0
+        number = self.asked(stop) if due or self.fabric.world_size == 1 else 0
         if number or self.checkpoints.age > self.training.checkpoint_every_seconds:
             self.save()
         if number:
             kept = f", and saved: go on with `{self.folder.resumption}`" if self.folder else ""
             raise Interrupted(f"interrupted at step {state.step}, epoch {state.epoch + 1}{kept}", number)
+
+    def asked(self, stop: Stop) -> int:
+        """The signal that asked to stop in any process, or 0: all of them stop after the same step."""
+        if self.fabric.world_size == 1:
+            return stop.number
+        return int(reduced(self.fabric, torch.tensor(stop.number, device=self.fabric.device), "max"))
 
     def end_epoch(self, phase: Phase) -> None:
         """Validate when it is time, keep the best weights, and tell the schedule."""
