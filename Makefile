@@ -62,7 +62,7 @@ $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "flowvae needs Python >= 3.11; got '$(PYTHON)' ($$($(PYTHON) --version 2>&1)):" \
 	       "make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.stamp-run: $(NEEDS)
 	$(BIN)/python -m pip install -q -c constraints.txt -e .

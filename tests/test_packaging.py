@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -45,3 +47,17 @@ def test_every_dependency_is_pinned(group):
 def test_a_build_of_torch_is_not_pinned():
     """A local suffix such as +cpu would refuse every other build, and be found on no machine but one."""
     assert "+" not in re.search(r"^torch==.*$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[0]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make")
+def test_an_environment_that_could_not_be_made_is_not_taken_for_one(tmp_path):
+    """As where Python lacks ensurepip: venv writes its file first, and fails then."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nif [ "$2" = venv ]; then mkdir -p "$3"; touch "$3/pyvenv.cfg"; exit 1; fi\n')
+    python.chmod(0o755)
+    made = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode == 2
+    assert f"{python} -m venv" in made.stdout
+    assert not (tmp_path / ".venv").exists()
