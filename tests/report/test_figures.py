@@ -176,7 +176,7 @@ def test_reconstruction_rows_are_original_mean_and_error() -> None:
     assert largest_error(x, mean) == 1.0
 
 
-@pytest.mark.parametrize(("panels", "count"), [(1, 1), (1, 10), (6, 10), (1, 100)])
+@pytest.mark.parametrize(("panels", "count"), [(1, 1), (1, 10), (6, 10), (20, 12), (1, 100)])
 def test_scale_of_errors_is_narrow_however_tall_the_figure(panels: int, count: int) -> None:
     x = np.random.default_rng(0).random((count, 1, 8, 8))
     figure = reconstructions({f"row {i}": (x, x / 2) for i in range(panels)}, count)
@@ -184,6 +184,18 @@ def test_scale_of_errors_is_narrow_however_tall_the_figure(panels: int, count: i
     box = figure.axes[-1].get_window_extent()
     assert 0.1 <= box.width / figure.dpi <= 0.2
     assert 1 <= box.height / figure.dpi <= 2.5
+
+
+def test_many_rows_are_reconstructed_three_abreast() -> None:
+    """A third of the data each; their originals, means and errors are named at the left alone."""
+    x = np.random.default_rng(0).random((12, 1, 8, 8))
+    figure = reconstructions({f"row {i}": (x, x / 2) for i in range(11)})
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_images()]
+    assert [len(axes.get_yticks()) for axes in panels] == [3, 0, 0] * 3 + [3, 0]
+    rows, columns = np.asarray(panels[0].images[0].get_array()).shape[:2]
+    assert columns > rows  # four data beside one another, in three rows
+    assert figure.get_figheight() < 1.5 * figure.get_figwidth()
 
 
 def test_many_reconstructions_are_blocks_of_three_rows(recwarn: pytest.WarningsRecorder) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flowvae.errors import InputError
+from flowvae.report.kept import kept_figures
 from flowvae.report.pages import provenance_line, refresh
 
 
@@ -105,3 +106,13 @@ def test_block_without_results_or_without_end_is_refused_before_anything_is_writ
         refresh(root)
     assert (root / "README.md").read_text() == before
     assert not (root / "docs" / "figures").exists()
+
+
+@pytest.mark.parametrize(("rows", "drawn"), [(10, True), (11, False)])
+def test_curves_too_many_to_tell_apart_are_not_drawn(
+    rows: int, drawn: bool, root: Path, results: dict[str, Any]
+) -> None:
+    results["rows"] = [results["rows"][0] | {"name": f"row-{i}", "label": f"row {i}"} for i in range(rows)]
+    curves = {row["name"]: {"0": [[1, -40.0, -41.0, 3.0], [2, -35.0, -36.0, 4.0]]} for row in results["rows"]}
+    (root / "results" / "digits-demo-curves.json").write_text(json.dumps(curves))
+    assert ("curves" in kept_figures(root / "results", "digits-demo", results)) is drawn

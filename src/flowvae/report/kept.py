@@ -16,6 +16,9 @@ from flowvae.report.metrics import charted
 from flowvae.report.pictures import reconstructions, sample_grids
 from flowvae.report.rows import study_rows
 
+TOLD_APART = 10
+"""Rows whose curves the eye can tell apart in one panel: of more, none are drawn."""
+
 
 def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[str, Figure]:
     """The figures that the results of the study ``name`` in ``folder`` allow, by kind.
@@ -53,7 +56,7 @@ def kept_figures(folder: Path, name: str, results: Mapping[str, Any]) -> dict[st
             for group, names in groups(results["axes"])
         }
         figures["curves"] = crossed_curves({group: series for group, series in crossed.items() if series})
-    elif found:
+    elif 0 < len(found) <= TOLD_APART:
         figures["curves"] = training_curves({labels[name]: pairs for name, pairs in found.items()})
     return figures
 

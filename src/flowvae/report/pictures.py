@@ -18,6 +18,7 @@ from flowvae.report.texts import is_text, text_panels
 
 PIXELS = 900  # on a panel's longer side, so that a tile's edges stay sharp
 ACROSS = 12  # data in a row of a walk or of reconstructions, or more of these where rows would outnumber columns
+MANY = 8  # rows of a study whose reconstructions may stand one below the other
 SCALE = 0.6  # inches beside a panel that its scale and its label take
 LARGEST = 1.5  # inches of a reconstructed picture's side, however few there are
 BAR, THICK = 2.2, 0.14  # inches: the scale of errors at its longest, and across
@@ -71,7 +72,8 @@ def reconstructions(
 ) -> Figure:
     """For each label three rows: originals x, means of p(x | z), and absolute errors |x − mean|.
 
-    More than `ACROSS` data are in several such blocks, one below the other.
+    More than `ACROSS` data are in several such blocks, one below the other. More than `MANY` labels stand three
+    abreast, with a third of the data each.
 
     ``worst`` is the error at the end of the colour scale, for a scale common to several figures; the largest one by
     default. Strings are written one below the other, without an error.
@@ -83,20 +85,30 @@ def reconstructions(
     worst = worst or max(largest_error(*pair) for pair in panels.values()) or 1.0
     if any(as_images(x) is None for x, _ in panels.values()):
         return _reconstructed_rows(panels, worst)
+    abreast = 3 if len(panels) > MANY else 1
+    shown = ceil(count / abreast)
+    panels = {label: (x[:shown], mean[:shown]) for label, (x, mean) in panels.items()}
     boards = {label: _three_rows(x, mean, worst) for label, (x, mean) in panels.items()}
-    width = min(WIDTH, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()))
-    titles = {label: heading(label, width - 1.6) for label in boards}
-    heights = [(width - 1.6) * board.shape[0] / board.shape[1] for board in boards.values()]
-    figure = canvas(width, 2 * PAD + sum(heights) + sum(above + 0.17 * bool(above) for _, above in titles.values()))
-    every = list(figure.subplots(len(boards), 1, squeeze=False)[:, 0])
-    for axes, (label, board) in zip(every, boards.items(), strict=True):
+    width = min(WIDTH, 1.6 + LARGEST * max(_across(len(x)) for x, _ in panels.values()) * abreast)
+    side = (width - 1.6) / abreast - PAD * (abreast - 1)
+    titles = {label: heading(label, side) for label in boards}
+    heights = [side * board.shape[0] / board.shape[1] for board in boards.values()]
+    above = [inches + 0.17 * bool(inches) for _, inches in titles.values()]
+    lines = [slice(i, i + abreast) for i in range(0, len(boards), abreast)]
+    figure = canvas(width, 2 * PAD + sum(max(heights[line]) + max(above[line]) for line in lines))
+    every = list(figure.subplots(len(lines), abreast, squeeze=False).flat)
+    for axes in every[len(boards) :]:
+        axes.set_visible(False)
+    for i, (axes, (label, board)) in enumerate(zip(every, boards.items(), strict=False)):
         axes.imshow(board)
+        axes.set_anchor("N")
         bare(axes, titles[label][0])
-        count = len(panels[label][0])
-        blocks = ceil(count / _across(count))
-        places = [board.shape[0] * (i + 0.5) / (3 * blocks) for i in range(3 * blocks)]
-        axes.set_yticks(places, ["original", "mean", "|error|"] * blocks)
-        axes.tick_params(labelsize=8, colors=MUTED, length=0)
+        if i % abreast == 0:
+            data = len(panels[label][0])
+            blocks = ceil(data / _across(data))
+            places = [board.shape[0] * (row + 0.5) / (3 * blocks) for row in range(3 * blocks)]
+            axes.set_yticks(places, ["original", "mean", "|error|"] * blocks)
+            axes.tick_params(labelsize=8, colors=MUTED, length=0)
     scale = ScalarMappable(Normalize(0, worst), ERRORS)
     length = min(heights[0], BAR)
     beside = {"shrink": length / figure.get_figheight(), "aspect": length / THICK, "pad": 0.015, "anchor": (0, 1)}
