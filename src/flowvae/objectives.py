@@ -66,7 +66,8 @@ class ELBO(_Annealed):
 
     ``kl`` is ``analytic`` (an error where no closed form is known, as under a flow), ``monte-carlo`` (log q - log p at
     the draw), or ``auto``: analytic where a closed form is known. beta rises linearly over ``warmup`` epochs or steps
-    (``unit``), and again at the start of every ``period`` if one is given.
+    (``unit``), and again at the start of every ``period`` if one is given. Raises `InputError` for a period that is
+    shorter than the warm-up, or has none.
 
     Reference: Kingma and Welling (2014), arXiv:1312.6114; warm-up: Sonderby et al. (2016), arXiv:1602.02282; cycles:
     Fu et al. (2019), arXiv:1903.10145.

@@ -47,9 +47,9 @@ class Graph(Latents):
     Markov), from none ("none", independent nodes), or on the listed pairs [parent, child] of nodes, counted from 0.
     ``gates`` learns which of them stand, or leaves them open, so that the graph is given. Parents are multiplied by
     their gates and concatenated; ``prior`` is built for their width. A node without candidates is a root: its prior is
-    ``root``, and its posterior sees the datum alone unless ``fuse_root`` is set. The nodes are visited in their order,
-    or from the last to the first (``order``). The decoder sees all of them side by side, or the last visited one
-    (``visible``), which with a chain is a ladder of stochastic layers.
+    ``root``, and its posterior sees the datum alone unless ``fuse_root`` is set, for posteriors that read priors. The
+    nodes are visited in their order, or from the last to the first (``order``). The decoder sees all of them side by
+    side, or the last visited one (``visible``), which with a chain is a ladder of stochastic layers.
 
     A flow of the posterior acts at each node, and children see what comes out of it; ``shared_flow`` makes it one flow
     for all nodes, each with a context of its own.
@@ -171,7 +171,7 @@ def _expanded(posterior: nn.Module, h: Tensor | None, p: Distribution | None, ba
 def _require_reader(posterior: nn.Module) -> None:
     """`InputError` unless a part of ``posterior`` looks at the prior."""
     parts = [part for part in posterior.modules() if isinstance(part, Posterior)]
-    if all(isinstance(part, Amortised | Behind | Flowed) for part in parts):
+    if parts and all(type(part) in (Amortised, Behind, Flowed) for part in parts):  # others may look
         raise InputError("expected a posterior that reads the prior, for fuse_root; got one that does not: use 'fused'")
 
 

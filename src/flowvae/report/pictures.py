@@ -94,9 +94,9 @@ def reconstructions(
     titles = {label: heading(label, side) for label in boards}
     heights = [side * board.shape[0] / board.shape[1] for board in boards.values()]
     above = [inches + 0.17 * bool(inches) for _, inches in titles.values()]
-    lines = [slice(i, i + abreast) for i in range(0, len(boards), abreast)]
-    figure = canvas(width, 2 * PAD + sum(max(heights[line]) + max(above[line]) for line in lines))
-    every = list(figure.subplots(len(lines), abreast, squeeze=False).flat)
+    bands = [slice(i, i + abreast) for i in range(0, len(boards), abreast)]
+    figure = canvas(width, 2 * PAD + sum(max(heights[band]) + max(above[band]) for band in bands))
+    every = list(figure.subplots(len(bands), abreast, squeeze=False).flat)
     for axes in every[len(boards) :]:
         axes.set_visible(False)
     for i, (axes, (label, board)) in enumerate(zip(every, boards.items(), strict=False)):
