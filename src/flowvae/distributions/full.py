@@ -126,13 +126,13 @@ class Full(Family):
     def __init__(self, event_shape: tuple[int, ...]):
         (self.dim,) = event_shape
         self.size = 2 * self.dim + self.dim * (self.dim - 1) // 2
-        rows, columns = torch.tril_indices(self.dim, self.dim, offset=-1)
-        # where the diagonal and the strict triangle stand in L, flattened
-        self.place = torch.cat([torch.arange(self.dim) * (self.dim + 1), rows * self.dim + columns])
 
     def __call__(self, phi: Tensor) -> FullNormal:
         loc, s, strict = in_full_precision(phi).split([self.dim, self.dim, self.size - 2 * self.dim], -1)
         entries = torch.cat([positive(s), strict / self.dim**0.5], -1)
         flat = entries.new_zeros(*entries.shape[:-1], self.dim**2)
-        scale_tril = flat.index_copy(-1, self.place.to(phi.device), entries).unflatten(-1, (self.dim, self.dim))
+        # where the diagonal and the strict triangle stand in L, flattened; made where phi is, as a copy would wait
+        rows, columns = torch.tril_indices(self.dim, self.dim, offset=-1, device=phi.device)
+        place = torch.cat([torch.arange(self.dim, device=phi.device) * (self.dim + 1), rows * self.dim + columns])
+        scale_tril = flat.index_copy(-1, place, entries).unflatten(-1, (self.dim, self.dim))
         return FullNormal(loc, scale_tril)
