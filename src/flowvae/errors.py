@@ -8,6 +8,9 @@ from difflib import get_close_matches
 MOST, SHOWN = 12, 8
 """Names that a message lists, twice as many where no command prints them; and how many where there are more."""
 
+BEYOND = "MemoryError|(allocate|enough|out of) memory|overflow|maximum allowed dimension|array is too big"
+"""What an error says of a size beyond memory, and no other, as of an illegal access to it."""
+
 
 class InputError(ValueError):
     """Bad input: the message reads "expected X; got Y" and names the remedy. On the command line, exit code 2."""
@@ -22,7 +25,7 @@ def in_memory(what: str, remedy: str) -> Iterator[None]:
         raise
     except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {error}"
-        if not re.search("memory|overflow|maximum allowed dimension|array is too big", said, re.IGNORECASE):
+        if not re.search(BEYOND, said, re.IGNORECASE):
             raise
         size = re.search(r"allocate ([\d.]+) (\w+)", said)
         got = f"one that takes {_readable(*size.groups())} for a single array" if size else "one beyond any memory"

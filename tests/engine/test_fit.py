@@ -187,6 +187,26 @@ def test_a_batch_larger_than_the_data_is_all_of_it(data, build):
     assert "50 data, not 128" in fitted.history[0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("error", "said", "message"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has", "takes 2.50 GiB .*batch"),
+        (RuntimeError, "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8589934592 bytes.",
+         "takes 8 GiB .*training.batch_size"),
+        (RuntimeError, "CUDA error: an illegal memory access was encountered", "^CUDA error: an illegal memory"),
+    ],
+)  # fmt: skip
+def test_a_batch_beyond_memory_names_its_remedy_and_a_crash_stays_one(data, build, error, said, message):
+    def fail(module, inputs):
+        if len(inputs[0]) > 2:
+            raise error(said)
+
+    model = build()
+    model.encoder.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError if message[0] == "^" else InputError, match=message):
+        fit(model, data, epochs=1, compile="off", quiet=True)
+
+
 def test_the_folder_says_how_the_run_was_made(data, build, tmp_path):
     run = tmp_path / "runs" / "a"
     fitted = fit(build(), data, epochs=2, run=run, seed=3, tables={"evaluation": {"samples": 7}}, quiet=True)

@@ -33,6 +33,7 @@ from flowvae.engine.start import compiles, rehearse, start_from_data
 from flowvae.engine.state import State
 from flowvae.engine.validation import validate
 from flowvae.engine.weights import copied, load_weights
+from flowvae.errors import in_memory
 from flowvae.model import VAE
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Loop:
             self.model.load_state_dict(self.state.best_weights)
         return self.state
 
+    @in_memory("a step", "lower training.batch_size, objective.samples, or the sizes of the model")
     def go_through(self, stop: Stop) -> None:
         """The loop itself: every phase, epoch and step that is still to come."""
         state, batch = self.state, self.batch
