@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def test_the_resolved_recipe_repeats_the_run(trained: Path, tmp_path: Path) -> N
     assert main(["train", str(trained / "config.toml"), "--out", str(tmp_path / "again"), "--quiet"]) == 0
     assert same(trained, tmp_path / "again")
     assert (tmp_path / "again" / "config.toml").read_text() == (trained / "config.toml").read_text()
+
+
+def test_commands_print_no_warnings_of_torch_to_itself() -> None:
+    """As its compiler gives them on a covariance's determinant, when there is nothing in its cache."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert main(["--version"]) == 0
+        for module in ("torch._inductor.lowering", "users.own"):
+            warnings.warn_explicit(module, FutureWarning, "a.py", 1, module)
+    assert [str(warning.message) for warning in caught] == ["users.own"]
 
 
 def test_another_seed_is_another_run(trained: Path, tmp_path: Path) -> None:

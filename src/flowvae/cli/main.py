@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = logging.getLogger("flowvae")  # downloads, as they begin
     log.handlers = [logging.StreamHandler()]
     log.setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")  # of its compiler, to its authors
     command = typer.main.get_command(app)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
