@@ -14,6 +14,7 @@ from flowvae import VAE, build_model, registry
 from flowvae.engine.step import Step
 from flowvae.latents import FromPosterior
 from tests.laws.catalogue import VARIETIES, generic, models, part, specs, variety
+from tests.laws.meta import OnMeta
 
 EVENT = (4,)
 MODELS = models()
@@ -126,7 +127,20 @@ def _varieties() -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("tables", [*_compiled(), *_varieties()], ids=lambda tables: _label(tables["latents"]))
+varied = pytest.mark.parametrize("tables", [*_compiled(), *_varieties()], ids=lambda tables: _label(tables["latents"]))
+
+
+@varied
+def test_a_training_step_stays_on_its_device(tables: dict[str, Any]) -> None:
+    """Neither forward nor backward is anything copied to it, or a value asked for: nothing waits."""
+    torch.distributions.Distribution.set_default_validate_args(False)
+    model, x = (part.float().to("meta") for part in model_and_data(tables))
+    step = Step(model.train(), registry.build("objective", "elbo"))
+    with OnMeta():
+        step(x, torch.ones((), device="meta"))[0].backward()
+
+
+@varied
 def test_a_training_step_traces_without_a_break(tables: dict[str, Any]) -> None:
     """Loss, measures, gradients and buffers of the compiled step are those of the plain one.
 

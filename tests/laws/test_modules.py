@@ -1,16 +1,14 @@
 """What holds for every component, whatever it computes."""
 
 from copy import deepcopy
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from tests.laws.catalogue import COMPONENTS, MODULES, SEEING, Case, Rig, adaptive, generic, slack
+from tests.laws.meta import OnMeta
 
 components = pytest.mark.parametrize("case", COMPONENTS, ids=str)
 modules = pytest.mark.parametrize("case", MODULES, ids=str)
@@ -123,19 +121,8 @@ def test_a_deep_copy_is_equal_and_independent(case: Case) -> None:
     assert_close(case.rig(copy).run(*inputs), before, rtol=0, atol=0)
 
 
-class OnMeta(TorchDispatchMode):
-    """Every tensor that an operation takes or gives is on the device meta: nothing is made elsewhere and copied."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves((args, kwargs, result)):
-            assert not isinstance(leaf, Tensor) or leaf.device.type == "meta", func
-        return result
-
-
 @components
 def test_everything_lives_on_the_device_of_the_inputs(case: Case) -> None:
-    """torch's device without memory refuses, as an accelerator does, to mix with tensors made on the CPU."""
     torch.distributions.Distribution.set_default_validate_args(False)
     if adaptive(case):
         return  # there is nothing to look at
