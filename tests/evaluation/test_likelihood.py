@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from inspect import signature
 from itertools import pairwise
 
@@ -220,12 +221,22 @@ def test_one_datum_has_no_standard_error(build, split):
     assert "nan" not in str(result)
 
 
-def test_bits_per_dimension_are_for_probabilities_of_levels(build, split, monkeypatch):
-    model = build()
-    assert evaluate(model, split, samples=5).bits_per_dim is None
+def test_bits_per_dimension_are_for_probabilities(build, split, monkeypatch):
+    model, grey = build(), replace(split, binarise="none")
+    bits = replace(grey, values=255 * grey.values.gt(99).byte())
+
+    def found(data):
+        result = evaluate(model, data, samples=5)
+        return result.bits_per_dim, pytest.approx(-result.log_likelihood / 6 / math.log(2))
+
+    for data in (split, replace(split, binarise="threshold"), bits):
+        bits_per_dim, expected = found(data)
+        assert bits_per_dim == expected
+    for data in (grey, replace(bits, cells=2)):
+        assert found(data)[0] is None
     monkeypatch.setattr(type(model.likelihood), "accepts", ("levels",))
-    result = evaluate(model, split, samples=5)
-    assert result.bits_per_dim == pytest.approx(-result.log_likelihood / 6 / math.log(2))
+    bits_per_dim, expected = found(grey)
+    assert bits_per_dim == expected
 
 
 def test_the_record_is_plain_and_comes_back(build, split):

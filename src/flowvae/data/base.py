@@ -57,7 +57,7 @@ class Split:
             raise InputError(f"expected rows that are not empty; got shape {tuple(self.values.shape)}: add data")
         if self.labels is not None and len(self.labels) != len(self):
             raise InputError(f"expected {len(self)} labels, one a row; got {len(self.labels)}: match them")
-        if self.binarise == "static-seeded" and (self.scale != 1 or not _is_binary(self.values)):
+        if self.binarise == "static-seeded" and (self.scale != 1 or not _is_binary(self.values, 1)):
             raise InputError("expected bits in a 'static-seeded' split; got intensities: draw them with frozen(seed)")
 
     def __len__(self) -> int:
@@ -67,6 +67,11 @@ class Split:
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one datum: (D,) or (C, H, W)."""
         return tuple(self.values.shape[1:])
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether all batches are of zeros and ones, drawn or there already."""
+        return self.binarise != "none" or (not self.cells and _is_binary(self.values, self.scale))
 
     @property
     def mean(self) -> Tensor:
@@ -189,5 +194,5 @@ class Data:
         return replace(self, train=train, validation=validation, test=test)
 
 
-def _is_binary(values: Tensor) -> bool:
-    return bool(((values == 0) | (values == 1)).all())
+def _is_binary(values: Tensor, one: float) -> bool:
+    return bool(((values == 0) | (values == one)).all())

@@ -100,11 +100,12 @@ def _standard_error(values: np.ndarray) -> float | None:
 
 
 def _bits(log_p: float, split: Split, accepts: Sequence[str]) -> float | None:
-    """Bits per dimension, where log p is the probability of levels, or the density of levels spread over cells.
+    """Bits per dimension, where log p is the probability of bits or levels, or the density of levels spread over cells.
 
     A likelihood of bits scores values between by their cross-entropy, which is neither.
     Cells of width 1 / L carry log2 L bits each: E_u log p((k + u) / L) - D log L is below log P(k).
     """
     if split.cells and "binary" not in accepts:
         return bits_per_dimension(log_p, split.event_shape) + math.log2(split.cells)
-    return bits_per_dimension(log_p, split.event_shape) if tuple(accepts) == ("levels",) else None
+    is_probability = tuple(accepts) == ("levels",) or ("binary" in accepts and split.is_binary)
+    return bits_per_dimension(log_p, split.event_shape) if is_probability else None

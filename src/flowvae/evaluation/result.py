@@ -46,8 +46,8 @@ class Evaluation:
     """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01. Where that mean is
     estimated, behind a flow or below another group, one draw cannot tell its noise from activity, and counts both."""
     bits_per_dim: float | None
-    """-log_likelihood / (D log 2), of a probability of bytes or other levels, and log2 L more for a density of L levels
-    spread by noise; None for bits, and for densities of what is not spread."""
+    """-log_likelihood / (D log 2), of a probability of bits, bytes or other levels, and log2 L more for a density of L
+    levels spread by noise; None for densities of what is not spread, and for values between 0 and 1 scored as bits."""
     samples: int
     seed: int
     binarise: str
