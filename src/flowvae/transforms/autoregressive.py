@@ -49,10 +49,10 @@ class Gated:
         return m + gate * (x - m), logsigmoid(s + self.bias)
 
     def inverse(self, y: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        # 1/g = 1 + exp(-(s + bias)); written around m so that y = m gives x = m exactly. A gate so small that rounding
+        # 1/g = 1 + exp(-s - bias); written around y so that y = m gives x = m exactly. A gate so small that rounding
         # has lost x is as good as closed, and bounding it keeps gradients finite
         closed = 0.25 * math.log(torch.finfo(s.dtype).max)
-        return m + (y - m) * (1 + torch.exp(-(s + self.bias).clamp(min=-closed)))
+        return torch.addcmul(y, y - m, torch.exp(-(s + self.bias).clamp(min=-closed)))
 
 
 @dataclass(frozen=True)
