@@ -106,6 +106,8 @@ def test_the_recommendation_trains(tmp_path: Path, values: list, likelihood: str
     found = inspect(path)
     assert (found.likelihood, found.scale) == (likelihood, scale)
     assert words in found.advice
+    first, *others = found.advice.split("; ")
+    assert [f"likelihood  {first}", *(f"            or {other}" for other in others)] == found.lines()[6:]
     accepts = registry.component("likelihood", likelihood).accepts
     levels = re.search(r"levels=(\d+)", found.advice)
     require_support(load_data(path, scale=found.scale), likelihood, accepts, int(levels[1]) if levels else None)

@@ -58,11 +58,12 @@ class Inspection:
     advice: str
 
     def lines(self) -> list[str]:
-        """The findings, one a line."""
+        """The findings, one a line, and a line more for what else the data could be."""
         shapes = ", ".join(f"{split} {shape}" for split, shape in self.shapes.items())
         if len(self.shapes) == 1:
             shapes = f"{self.shapes['train']}, without splits"
         lost = f"{counted(self.missing, 'value')} in {counted(self.missing_rows, 'row')}"
+        first, *others = self.advice.split("; ")
         again = f"{counted(self.duplicates, 'row')} {'repeats' if self.duplicates == 1 else 'repeat'} an earlier one"
         if len(self.shapes) > 1:
             again += f", {self.shared} of them one of another part"
@@ -73,7 +74,8 @@ class Inspection:
             f"type        {self.dtype}, {'whole' if self.whole else 'real'} numbers",
             f"not finite  {f'{lost}, the first in {self.first_missing}' if self.missing else 'none'}",
             f"duplicates  {again if self.duplicates else 'none'}",
-            f"likelihood  {self.advice}",
+            f"likelihood  {first}",
+            *(f"            or {other}" for other in others),
             *([f"training    would refuse it: {self.refusal}"] if self.refusal else []),
         ]
 
