@@ -97,3 +97,11 @@ def test_contexts_broadcast_against_points(case: Case) -> None:
     assert_close(one.expand_as(repeated), repeated, rtol=1e-12, atol=1e-12)
     assert_close(one_ladj.expand_as(repeated_ladj), repeated_ladj, rtol=1e-12, atol=1e-12)
     assert_close(f.inv(one), x[0].expand_as(f.inv(one)), rtol=1e-7, atol=1e-7 + slack(case))
+
+
+@pytest.mark.parametrize("case", [case for case in cases("flow") if case.shapes == ((2,), 3)], ids=str)
+def test_both_ways_trace_without_a_break(case: Case) -> None:
+    torch.compiler.reset()
+    f, x = transform(case, 5)
+    for way in (f.call_and_ladj, f.inverse_and_ladj):
+        assert_close(torch.compile(way, fullgraph=True, backend="eager")(x), way(x), rtol=1e-9, atol=1e-9)
