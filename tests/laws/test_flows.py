@@ -100,6 +100,7 @@ def test_contexts_broadcast_against_points(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in cases("flow") if case.shapes == ((2,), 3)], ids=str)
+@torch.no_grad()
 def test_both_ways_trace_without_a_break(case: Case) -> None:
     torch.compiler.reset()
     f, x = transform(case, 5)

@@ -105,7 +105,7 @@ class Autoregressive(Triangular):
     - ``jacobi``: by fixed-point iteration, all coordinates at once. Pass k makes the first k of the order exact, so D
       passes suffice; without gradients it stops when no x_i changes by more than ``tolerance`` times max(1, |x_i|).
     - ``auto``: blocks where it can, but for a few points without gradients iteration until x changes by no more than
-      rounding does.
+      rounding does, unless compiled.
 
     Args:
         net: autoregressive map from x ``(*, D)`` to the update's parameters, each ``(*, D)``, the context bound.
@@ -135,7 +135,9 @@ class Autoregressive(Triangular):
 
     def _inverse(self, y: Tensor) -> Tensor:
         solve = getattr(self.net, "solve", None)
-        few = y[..., 0].numel() <= FEW and not torch.is_grad_enabled()
+        # whether an iteration has ended is seen in its values, which a compiler does not have
+        ends = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+        few = ends and y[..., 0].numel() <= FEW
         if solve is None or self.inversion == "jacobi" or (self.inversion == "auto" and few):
             rounding = ROUNDING * torch.finfo(y.dtype).eps
             return self._iterated(y, self.tolerance if self.inversion == "jacobi" else rounding)
