@@ -186,6 +186,18 @@ def test_scale_of_errors_is_narrow_however_tall_the_figure(panels: int, count: i
     assert 1 <= box.height / figure.dpi <= 2.5
 
 
+@pytest.mark.parametrize(("panels", "height"), [(3, 28), (8, 28), (2, 20)])
+def test_no_name_of_a_reconstruction_is_cut(panels: int, height: int) -> None:
+    """Boards that are narrower than their room stand at its left, where the layout has made space for their names."""
+    x = np.random.default_rng(0).random((10, 1, height, 20))
+    figure = reconstructions({f"row {i}": (x, x / 2) for i in range(panels)})
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        for name in axes.get_yticklabels():
+            box = name.get_window_extent()
+            assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+
 def test_many_rows_are_reconstructed_three_abreast() -> None:
     """A third of the data each; their originals, means and errors are named at the left alone."""
     x = np.random.default_rng(0).random((12, 1, 8, 8))

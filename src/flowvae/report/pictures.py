@@ -101,7 +101,7 @@ def reconstructions(
         axes.set_visible(False)
     for i, (axes, (label, board)) in enumerate(zip(every, boards.items(), strict=False)):
         axes.imshow(board)
-        axes.set_anchor("N")
+        axes.set_anchor("NW")  # where the layout takes labels and title to be
         bare(axes, titles[label][0])
         if i % abreast == 0:
             data = len(panels[label][0])
@@ -112,7 +112,7 @@ def reconstructions(
     scale = ScalarMappable(Normalize(0, worst), ERRORS)
     length = min(heights[0], BAR)
     beside = {"shrink": length / figure.get_figheight(), "aspect": length / THICK, "pad": 0.015, "anchor": (0, 1)}
-    bar = figure.colorbar(scale, ax=every, **beside)
+    bar = figure.colorbar(scale, ax=every, panchor=False, **beside)  # else the boards would stand at the bar
     bar.set_label("|error|", fontsize=8, color=MUTED)
     _colour_bar(bar)
     return figure
