@@ -502,11 +502,10 @@ def half_precision_product(self: FullNormal, eps: Tensor) -> tuple[Tensor, Tenso
     return z, -0.5 * eps.square().sum(-1) - self.log_det - diagonal.HALF_LOG_2PI * eps.shape[-1]
 
 
-def triangle_by_columns(self: full.Full, event_shape: tuple[int, ...], right: Any = full.Full.__init__) -> None:
-    right(self, event_shape)
+def triangle_by_columns(self: full.Full, phi: Tensor, right: Any = full.Full.__call__) -> Any:
     rows, columns = torch.tril_indices(self.dim, self.dim, offset=-1)
-    order = torch.argsort(columns * self.dim + rows)
-    self.place = torch.cat([self.place[: self.dim], self.place[self.dim :][order]])
+    place = torch.argsort(torch.argsort(columns * self.dim + rows))
+    return right(self, torch.cat([phi[..., : 2 * self.dim], phi[..., 2 * self.dim :][..., place]], -1))
 
 
 def may_reach_zero(s: Tensor) -> Tensor:
@@ -1201,7 +1200,7 @@ BUGS = [
     Bug(
         "the triangle is filled by columns",
         full.Full,
-        "__init__",
+        "__call__",
         triangle_by_columns,
         partial(test_kl.test_families_read_their_parameters_in_the_order_they_say, "full"),
     ),
