@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowvae.data.ranges import are_bits
 from flowvae.errors import InputError
 from flowvae.schema import Step
 
@@ -57,7 +58,7 @@ class Split:
             raise InputError(f"expected rows that are not empty; got shape {tuple(self.values.shape)}: add data")
         if self.labels is not None and len(self.labels) != len(self):
             raise InputError(f"expected {len(self)} labels, one a row; got {len(self.labels)}: match them")
-        if self.binarise == "static-seeded" and (self.scale != 1 or not _is_binary(self.values, 1)):
+        if self.binarise == "static-seeded" and (self.scale != 1 or not are_bits(self.values)):
             raise InputError("expected bits in a 'static-seeded' split; got intensities: draw them with frozen(seed)")
 
     def __len__(self) -> int:
@@ -71,7 +72,7 @@ class Split:
     @property
     def is_binary(self) -> bool:
         """Whether all batches are of zeros and ones, drawn or there already."""
-        return self.binarise != "none" or (not self.cells and _is_binary(self.values, self.scale))
+        return self.binarise != "none" or (not self.cells and are_bits(self.values, self.scale))
 
     @property
     def mean(self) -> Tensor:
@@ -192,7 +193,3 @@ class Data:
         """The same data on ``device``."""
         train, validation, test = (split.to(device) for split in self.splits.values())
         return replace(self, train=train, validation=validation, test=test)
-
-
-def _is_binary(values: Tensor, one: float) -> bool:
-    return bool(((values == 0) | (values == one)).all())

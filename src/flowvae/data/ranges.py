@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from torch import Tensor
 
 
 def value_range(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
@@ -19,7 +20,7 @@ def are_bytes(array: np.ndarray) -> bool:
     return bool(array.min() >= 0 and array.max() <= 255 and (array == np.floor(array)).all())
 
 
-def are_bits(array: np.ndarray, one: float = 1.0) -> bool:
+def are_bits(array: np.ndarray | Tensor, one: float = 1.0) -> bool:
     """Whether every value is 0 or ``one``."""
     return bool(((array == 0) | (array == one)).all())
 
