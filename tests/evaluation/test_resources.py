@@ -121,6 +121,31 @@ def spied(monkeypatch, can: bool) -> list[bool]:
     return asked
 
 
+@pytest.mark.parametrize("off", [0.0, 1e-6, 0.01, float("nan")])
+@pytest.mark.parametrize("term", ["log_px", "kl"])
+def test_a_compiler_with_a_fault_is_found_at_the_first_chunk(build, split, monkeypatch, caplog, term, off):
+    """Whichever term is off: the plain ones are those that count."""
+
+    def faulty(*chunk: object) -> terms.Terms:
+        calls.append(chunk)
+        found = plain(*chunk)
+        wrong = {"log_px": found.log_px * (1 + off)} if term == "log_px" else {"kl": [found.kl[0] + 90 * off]}
+        return found._replace(**wrong)
+
+    calls, plain = [], terms.terms
+    monkeypatch.setattr(memory, "CPU_PAIRS", 50)
+    monkeypatch.setattr(terms, "_compiled", lambda *key: faulty)
+    expected = score(build(), split, samples=50, compile="off")
+    found = score(build(), split, samples=50, compile="on")
+    if abs(off) < 1e-4:
+        assert len(calls) > len(split)
+        assert not caplog.messages
+    else:
+        assert len(calls) == 1
+        assert caplog.messages == ["evaluating without compilation: compiled terms were off the plain ones"]
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_compilation_is_by_sizes_alone(build, split, monkeypatch):
     asked = spied(monkeypatch, can=True)
     score(build(), split, samples=50)
