@@ -1,19 +1,12 @@
 """What a multivariate Gaussian makes of the same bytes: a model of images that is worse has something wrong with it."""
 
-import math
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor
 
 from flowvae.data import Data, Split
-from flowvae.errors import InputError
 from flowvae.measures.base import Measured
+from flowvae.measures.spectrum import Spectrum, require_levels
 from flowvae.model import VAE
 from flowvae.registry import register
-
-ROWS = 1024
-"""Data at a time."""
 
 SHRINKAGE = (0.0, *(10 ** (-power / 4) for power in range(20, 0, -1)))
 """From none to half, each nearly twice the one before."""
@@ -31,34 +24,13 @@ def gaussian_reference(model: VAE, data: Data, held_out: Split) -> Measured:
     Reference: van den Oord, Kalchbrenner, Kavukcuoglu (2016), arXiv:1601.06759 (4.70 on CIFAR-10); Ledoit, Wolf (2004),
     A well-conditioned estimator for large-dimensional covariance matrices.
     """
-    if data.levels is None:
-        raise InputError("expected bytes or other whole numbers for a reference in bits; got others: leave it out")
+    require_levels(data)
     return Measured({"gaussian_bits_per_dim": gaussian_bits(data.train, data.validation, held_out)})
 
 
-@torch.no_grad()
 def gaussian_bits(train: Split, validation: Split, held_out: Split) -> float:
     """-E log2 N(k + u; mu, Sigma) / D over ``held_out``, Sigma shrunk as is best for ``validation``."""
-    count, size = len(train), train.values[0].numel()
-    total, square = torch.zeros(size, dtype=torch.float64), torch.zeros(size, size, dtype=torch.float64)
-    for k in _whole(train):
-        total += k.sum(0)
-        square += k.mT @ k
-    mean = total / count
-    noise = 1 / 12  # the variance of u
-    variances, axes = torch.linalg.eigh(square / count - mean[:, None] * mean)
-    variances = variances.clamp(min=0) + noise
+    spectrum = Spectrum.of(train)
     a = torch.tensor(SHRINKAGE, dtype=torch.float64)[:, None]
-    shrunk = (1 - a) * variances + a * variances.mean()
-
-    def bits(split: Split) -> Tensor:
-        """For every a: Sigma has the axes of S, and the expected square along each is all that is asked for."""
-        squares = sum(((k - mean) @ axes).square().sum(0) for k in _whole(split)) / len(split) + noise
-        return 0.5 * (squares / shrunk + shrunk.log() + math.log(2 * math.pi)).mean(-1) / math.log(2)
-
-    return float(bits(held_out)[bits(validation).argmin()])
-
-
-def _whole(split: Split) -> Iterator[Tensor]:
-    """The whole numbers k as vectors, some rows at a time."""
-    return (rows.flatten(1).double().cpu() for rows in split.values.split(ROWS))
+    shrunk = (1 - a) * spectrum.variances + a * spectrum.variances.mean()  # the axes stay those of S
+    return float(spectrum.bits(held_out, shrunk)[spectrum.bits(validation, shrunk).argmin()])

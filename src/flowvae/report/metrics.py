@@ -26,6 +26,7 @@ METRICS = {
     "distortion": Metric("distortion"),
     "bits_per_dim": Metric("bits/dim", decimals=3, nats=False),
     "gaussian_bits_per_dim": Metric("bits/dim of a Gaussian", decimals=3, nats=False),
+    "linear_bits_per_dim": Metric("bits/dim of a linear model", decimals=3, nats=False),
     "ess": Metric("ESS", decimals=1, nats=False),
     "active_units": Metric("active units", decimals=1, nats=False),
     "edges": Metric("edges", decimals=1, nats=False),
