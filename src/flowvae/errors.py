@@ -37,6 +37,12 @@ def _readable(number: str, unit: str) -> str:
     return f"{int(number) / 2**30:.0f} GiB" if unit == "bytes" else f"{number} {unit}"
 
 
+def require_count(value: int, what: str) -> None:
+    """Raise `InputError` unless ``value`` is a whole number from 1, of ``what``."""
+    if not hasattr(value, "__index__") or value < 1:
+        raise InputError(f"expected at least 1 {what}; got {value!r}: give a whole number from 1")
+
+
 def a(noun: str) -> str:
     """The noun with its article: "a flow", "an encoder"; none before the kinds that are many, "gates" or "data"."""
     if noun.endswith("s") or noun == "data":

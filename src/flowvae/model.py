@@ -1,6 +1,7 @@
 """The variational autoencoder: encoder, latents, likelihood, and the terms of its bound."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from torch.distributions import Distribution
 from flowvae import registry
 from flowvae.conditional import Augmented, Conditional
 from flowvae.distributions.base import average
-from flowvae.errors import InputError, in_memory, nearest
+from flowvae.errors import InputError, in_memory, nearest, require_count
 from flowvae.latents import Draw, FromPosterior, FromPrior, Latent, Latents
 
 PARTS = {"encoder": "mlp", "latents": "flat", "likelihood": "bernoulli"}
@@ -68,7 +69,10 @@ class VAE(nn.Module):
         return Trace(self.likelihood(c).log_prob(x), latents)
 
     def generate(self, n: int, temperature: float = 1.0) -> Distribution:
-        """p(x | z) for n draws z from the prior, their noise scaled by ``temperature``."""
+        """p(x | z) for n draws z from the prior, their noise scaled by ``temperature``, at least 0."""
+        require_count(n, "sample")
+        if not 0 <= temperature < math.inf:
+            raise InputError(f"expected a temperature of at least 0; got {temperature}: 1 is that of the prior itself")
         c, _ = self.latents.walk(FromPrior(temperature), None, torch.Size((n,)))
         return self.likelihood(c)
 
@@ -99,8 +103,7 @@ class VAE(nn.Module):
 
 def require_draws(samples: int) -> None:
     """Raise `InputError` unless ``samples`` is a number of draws a datum."""
-    if not hasattr(samples, "__index__") or samples < 1:
-        raise InputError(f"expected at least 1 sample a datum; got {samples!r}: give a whole number from 1")
+    require_count(samples, "sample a datum")
 
 
 class Described(Protocol):
@@ -133,6 +136,13 @@ def resolve_parts(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return tables
 
 
+def begin_priors(model: VAE, examples: Callable[[int], Tensor]) -> None:
+    """Let the priors that start at data do so: those with a method ``begin_at``, at ``components`` data each."""
+    for module in model.latents.modules():
+        if callable(begin_at := getattr(module, "begin_at", None)):
+            begin_at(examples(int(module.components)), model.encoder)  # type: ignore[arg-type]
+
+
 def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...]) -> VAE:
     """A model from the tables ``encoder``, ``latents`` and ``likelihood``, each of them optional.
 
@@ -149,6 +159,10 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
     if not isinstance(data, tuple) and not hasattr(data, "event_shape"):
         remedy = f"give load_data({data!r})" if isinstance(data, str) else "give a tuple such as (1, 28, 28)"
         raise InputError(f"expected a data set, or the shape of one datum; got {data!r}: {remedy}")
+    if isinstance(data, tuple) and not (data and all(isinstance(size, int) and size > 0 for size in data)):
+        raise InputError(f"expected sizes from 1 on; got the shape {tuple(data)}: give those of one datum")
+    if not isinstance(spec or {}, Mapping):
+        raise InputError(f"expected the tables of a model; got {spec!r}: give them, as {{'latents': 'flat'}}")
     spec = dict(spec or {})
     for table in spec:
         if table not in PARTS:
@@ -169,8 +183,6 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
             for part in (encoder, likelihood):
                 if hasattr(part, "centre"):
                     part.centre(data.mean)
-            for module in latents.modules():
-                if callable(begin_at := getattr(module, "begin_at", None)):
-                    begin_at(data.examples(module.components), encoder)
+            begin_priors(model, data.examples)
     model.event_shape, model.spec = event_shape, tables
     return model

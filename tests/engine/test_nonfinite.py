@@ -8,7 +8,8 @@ from flowvae.data import Split
 from flowvae.engine import TrainingError, fit
 from flowvae.engine.nonfinite import diagnose
 from flowvae.engine.step import Step
-from flowvae.model import VAE
+from flowvae.engine.weights import load_weights
+from flowvae.model import VAE, build_model
 from flowvae.objectives import ELBO
 
 NAN = float("nan")
@@ -121,3 +122,29 @@ def test_a_stopped_run_can_go_on_skipping(grey, build, tmp_path):
     straight = fit(build(), bad, epochs=3, on_nonfinite="skip", quiet=True)
     for name, value in resumed.model.state_dict().items():
         assert value.equal(straight.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("how", ["stop", "skip", "steep"])
+def test_a_step_that_is_left_out_leaves_no_statistics(how, data, tmp_path):
+    """Its terms are finite, so that baseline and running means have moved by the time that the gradient is seen."""
+    torch.manual_seed(1)
+    latents = {"name": "graph", "nodes": 2, "dim": 2, "gates": "score"}
+    model = build_model({"encoder": {"width": 16, "norm": "batch"}, "latents": latents}, data)
+    seen = []
+
+    def spoil(gradient):
+        seen.append(statistics(model))
+        return gradient * (1e9 if how == "steep" else NAN)
+
+    def statistics(model):
+        return {name: value.clone() for name, value in model.named_buffers() if name in model.state_dict()}
+
+    bias = next(p for name, p in model.named_parameters() if name.startswith("likelihood.") and p.ndim == 1)
+    before = statistics(model)
+    bias.register_hook(spoil)
+    options = {"skip": 1e6} if how == "steep" else {"on_nonfinite": how}
+    with pytest.raises(TrainingError):
+        fit(model, data, epochs=4, run=tmp_path / "run", quiet=True, **options)  # 20 steps in a row at most
+    after = load_weights(tmp_path / "run" / "last.safetensors")
+    assert any(not value.equal(before[name]) for name, value in seen[0].items())
+    assert all(after[name].equal(value) for name, value in before.items())

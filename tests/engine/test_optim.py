@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowvae import registry
+from flowvae import fit, registry
 from flowvae.engine.adam import Direct
 from flowvae.engine.optim import carry_over, gradient_norm, load_moments, set_rate
 from flowvae.errors import InputError
@@ -110,3 +110,23 @@ def test_gradient_norm_is_global_and_shows_what_is_not_finite():
     for value in (float("nan"), float("inf")):
         b.grad[1] = value
         assert not torch.isfinite(gradient_norm([a, b]))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_phase_may_switch_amsgrad_on_and_off(name, data, build):
+    phases = [{"epochs": 1, "optimiser": {"name": name, "amsgrad": on}} for on in (False, True, False)]
+    fitted = fit(build(), data, phases=phases, optimiser=name, quiet=True)
+    assert fitted.epochs == 3
+    assert all(p.isfinite().all() for p in fitted.model.parameters())
+
+
+@pytest.mark.parametrize("name", ["adam", "adamax"])
+def test_a_step_that_spares_all_that_is_trained_changes_nothing_of_it(name, data, build):
+    """Once in three steps there is one."""
+    phases = [{"epochs": 1, "freeze": ["encoder", "latents"], "every": {"likelihood": 3}}]
+    model = build()
+    before = {n: p.clone() for n, p in model.named_parameters()}
+    fit(model, data, phases=phases, optimiser=name, quiet=True)
+    moved = {n for n, p in model.named_parameters() if not p.equal(before[n])}
+    assert moved
+    assert all(n.startswith("likelihood.") for n in moved)

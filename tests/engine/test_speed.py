@@ -98,3 +98,14 @@ def test_the_command_prints_what_was_measured(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert "in batches of 16" in said
     assert "medians of 2 steps" in said
+
+
+def test_what_was_frozen_stays_as_it_is() -> None:
+    digits = load_data("digits")
+    model = build_model({"encoder": {"width": 8}, "latents": {"dim": 2}}, digits)
+    model.encoder.requires_grad_(False)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    bench(model, digits, steps=2, batch_size=32)
+    for name, p in model.named_parameters():
+        assert p.requires_grad is not name.startswith("encoder."), name
+        assert p.equal(before[name]) is name.startswith("encoder."), name

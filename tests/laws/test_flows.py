@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.testing import assert_close
 
+from flowvae import InputError
 from flowvae.transforms import Composed, Inverse, Transform
 from tests.laws.catalogue import Case, cases, generic, slack
 
@@ -106,3 +107,11 @@ def test_both_ways_trace_without_a_break(case: Case) -> None:
     f, x = transform(case, 5)
     for way in (f.call_and_ladj, f.inverse_and_ladj):
         assert_close(torch.compile(way, fullgraph=True, backend="eager")(x), way(x), rtol=1e-9, atol=1e-9)
+
+
+@flows
+def test_a_context_that_is_missing_is_told(case: Case) -> None:
+    flow = case.build()
+    if getattr(flow, "context", 0):
+        with pytest.raises(InputError, match="expected features h"):
+            flow(None)

@@ -129,3 +129,20 @@ def test_the_manifold_runs_through_the_quantiles_of_the_prior(data: Data) -> Non
     normal = torch.distributions.Normal(0.0, 1.0)
     z = torch.tensor([normal.icdf(torch.tensor(0.9)), normal.icdf(torch.tensor(0.7))])  # fifth column, second row
     assert_close(torch.from_numpy(means[1 * 5 + 4]), net.likelihood(z).mean.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_where_there_are_fewer_labels_there_is_one_datum_of_each() -> None:
+    moons = load_data("moons")
+    net = build_model({"encoder": {"width": 8}, "latents": {"dim": 2}, "likelihood": "gaussian"}, moons).eval()
+    arrays = measured("true_posterior", net, moons, count=4, points=101, aggregate=50).arrays
+    assert len(arrays["x"]) == len(moons.test.labels.unique()) == 2
+    with pytest.raises(InputError, match="expected at least 3 points along a side of a grid; got 2"):
+        measured("true_posterior", net, moons, points=2)
+
+
+def test_a_manifold_whose_means_are_not_known_is_of_draws(data: Data) -> None:
+    spec = {"encoder": {"width": 8}, "latents": {"dim": 2}, "likelihood": {"name": "flow", "flow": "realnvp"}}
+    net = build_model(spec, (6,)).eval()
+    means = measured("manifold", net, data, side=3).arrays["means"]
+    assert means.shape == (9, 6)
+    assert np.isfinite(means).all()

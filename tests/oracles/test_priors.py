@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from flowvae import InputError, build_model, fit, load, load_data, registry
 from flowvae.distributions import DiagonalNormal, Mixture, sample_and_log_prob
+from flowvae.engine.start import start_from_data
 from flowvae.latents import FromPosterior, FromPrior
 from tests.laws.catalogue import STEPS, Case, generic
 
@@ -201,6 +202,23 @@ def test_vamp_starts_at_training_data(inputs: str) -> None:
         assert_close(model.latents.prior.pseudo, rows if inputs == "data" else model.encoder(rows))
 
 
+@pseudo
+@pytest.mark.parametrize("encoder", ["resnet", "mlp"])
+def test_vamp_starts_at_training_data_again_behind_an_encoder_that_starts_from_data(inputs: str, encoder: str) -> None:
+    data = load_data("digits", binarise="threshold")
+    prior = {"name": "vamp", "components": 7, "inputs": inputs}
+    net = {"name": "resnet", "channels": 4, "features": 8} if encoder == "resnet" else {"name": "mlp", "width": 8}
+    model = build_model({"encoder": net, "latents": {"dim": 2, "prior": prior}}, data)
+    start_from_data(model, data.train, torch.arange(64))
+    rows = data.train.batch(torch.linspace(0, len(data.train) - 1, 7).long())
+    with torch.no_grad():
+        assert_close(model.latents.prior.pseudo, rows if inputs == "data" else model.encoder(rows))
+        model.latents.prior.pseudo.add_(1)
+        kept = model.latents.prior.pseudo.clone()
+    start_from_data(model, data.train, torch.arange(64))  # once: what was learned is not lost
+    assert torch.equal(model.latents.prior.pseudo, kept)
+
+
 def test_vamp_at_data_is_kept_and_copied_with_its_encoder(tmp_path: Path) -> None:
     data = load_data("digits", binarise="threshold")
     prior = {"name": "vamp", "components": 5, "inputs": "data"}
@@ -226,6 +244,9 @@ def test_vamp_refuses_what_it_cannot_be() -> None:
         read.prior(torch.zeros(0))
     with pytest.raises(InputError, match="expected data that can be learned; got sequences"):
         build_model({"encoder": "rnn", "latents": {"prior": {"name": "vamp", "inputs": "data"}}}, STEPS)
+    alone = {"prior": {"name": "vamp", "components": 1}}
+    with pytest.raises(InputError, match="expected at least 2 data, over which norm = 'batch' normalises; got 1"):
+        build_model({"encoder": {"norm": "batch"}, "latents": alone}, load_data("digits", binarise="threshold"))
     flowed = {"name": "flat", "prior": "vamp", "posterior": {"flow": "iaf"}}
     with pytest.raises(InputError, match="expected a posterior without a flow"):
         registry.build("latents", flowed, 5)

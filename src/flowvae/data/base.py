@@ -85,6 +85,10 @@ class Split:
             mean = (mean * self.scale + 0.5) / self.cells
         return 0.5 * (mean + mean.flip(-1)) if self.flip else mean
 
+    def examples(self, n: int) -> Tensor:
+        """n data ``(n, *event)``, evenly spread over the rows; some of them again where there are fewer."""
+        return self.batch(torch.linspace(0, len(self) - 1, n, device=self.values.device).long())
+
     @property
     def _spreads(self) -> bool:
         """Whether noise is still to come: it has been added to values that are real."""
@@ -180,9 +184,8 @@ class Data:
         return self.train.mean
 
     def examples(self, n: int) -> Tensor:
-        """n training data ``(n, *event)``, evenly spread over the rows; some of them again where there are fewer."""
-        rows = torch.linspace(0, len(self.train) - 1, n, device=self.train.values.device)
-        return self.train.batch(rows.long())
+        """n training data ``(n, *event)``, evenly spread over the rows."""
+        return self.train.examples(n)
 
     @property
     def splits(self) -> dict[str, Split]:

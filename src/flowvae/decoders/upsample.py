@@ -15,7 +15,8 @@ class Upsample(nn.Module):
     """phi = conv(repeat(elu(z))): maps ``(*, K, h, w)`` to ``(*, C, H, W)``, H and W multiples of h and w.
 
     Every pixel of the maps is repeated to the size of the image before a weight-normalised convolution with an odd
-    ``kernel``. Vectors (K,) are maps of one pixel. Raises `InputError` for sizes that are no multiples.
+    ``kernel``. Vectors (K,) are maps of one pixel. Raises `InputError` for sizes that are no
+    multiples, and for no latents.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934, the last layer of the model of colour images.
     """
@@ -23,6 +24,8 @@ class Upsample(nn.Module):
     def __init__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...], *, kernel: Count = 5):
         super().__init__()
         self.maps = (*in_shape, 1, 1)[:3]
+        if not self.maps[0]:
+            raise InputError("expected latents for decoder 'upsample'; got none: use decoder.name = 'mlp'")
         if len(out_shape) != 3 or out_shape[1] % self.maps[1] or out_shape[2] % self.maps[2]:
             raise InputError(
                 f"expected images whose size is a multiple of that of the maps {self.maps}; got {tuple(out_shape)}: "

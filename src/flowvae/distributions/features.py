@@ -56,10 +56,12 @@ class UnitFeature(FeatureDensity):
 
     def draw(self, phi: Tensor, temperature: float) -> Tensor:
         mu, sigma = self._moments(phi)
+        if not temperature:
+            return mu
         sigma = (temperature * sigma).clamp(min=1e-6)
         low, high = ndtr(-mu / sigma), ndtr((1 - mu) / sigma)
-        u = torch.rand_like(mu).clamp(1e-6, 1 - 1e-6) if temperature else 0.5
-        return (mu + sigma * ndtri(low + u * (high - low))).clamp(0, 1) if temperature else mu
+        u = torch.rand_like(mu).clamp(1e-6, 1 - 1e-6)
+        return (mu + sigma * ndtri(low + u * (high - low))).clamp(0, 1)
 
     def _moments(self, phi: Tensor) -> tuple[Tensor, Tensor]:
         m, s = phi.unbind(-1)

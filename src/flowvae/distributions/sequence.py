@@ -136,4 +136,4 @@ class SequenceDistribution(Distribution):
     def _flat(self, batch: torch.Size) -> Tensor:
         """The condition of every sequence of a batch, ``(N, *condition)``."""
         condition = self.c.shape[self.c.ndim - self.condition_dims :]
-        return self.c.expand(batch + condition).reshape(-1, *condition)
+        return self.c.expand(batch + condition).reshape(batch.numel(), *condition)

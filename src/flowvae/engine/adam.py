@@ -24,6 +24,8 @@ class Direct(Optimizer):
         if not all(p in self.state for parameters in trained for p in parameters):
             return super().step(closure)
         for group, parameters in zip(self.param_groups, trained, strict=True):
+            if not parameters:  # spared, all of them
+                continue
             states = [self.state[p] for p in parameters]
             beta1, beta2 = group["betas"]
             self.kernel(
@@ -47,7 +49,7 @@ class Direct(Optimizer):
 def counted(states: list[dict[str, Any]]) -> list[Tensor]:
     """The counts of steps, each one higher: views of one tensor, so that one addition raises them all."""
     steps = [state["step"] for state in states]
-    whole = steps[0]._base if steps else None
+    whole = steps[0]._base
     if whole is None or len(whole) != len(steps) or any(step._base is not whole for step in steps):
         whole = torch.stack(steps)
         steps = list(whole.unbind())

@@ -10,6 +10,7 @@ from flowvae import registry
 from flowvae.data import Data, require_support
 from flowvae.distributions import unchecked
 from flowvae.engine.folder import Folder, Resume
+from flowvae.engine.freezing import left_trainable
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch
 from flowvae.engine.loop import Loop
@@ -89,16 +90,14 @@ def fit(
     require_fit(model, data)
     keep_memory()
     fabric = launch(training)
-    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     try:
-        with unchecked(), aside(fabric.device):  # a value that is not finite is named by the loop
+        # unchecked, since a value that is not finite is named by the loop
+        with unchecked(), aside(fabric.device), left_trainable(model):
             torch.manual_seed(training.seed)
             folder = Folder(Path(run)) if run is not None else None
             loop = Loop(model, data, config, training, fabric, folder, resume=resume, quiet=quiet)
             state = loop.run()
     finally:
-        for parameter, flag in trainable.items():
-            parameter.requires_grad_(flag)
         model.eval()
     path = folder.path if folder else None
     history = loop.log.journal.records
@@ -135,6 +134,8 @@ def require_fit(model: VAE, data: Data) -> None:
             f"expected data of shape {model.event_shape}, as the model was built for; got {data.event_shape}: "
             "build the model from this data"
         )
+    if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+        raise InputError("expected a model in single precision; got another: train model.float()")
     if (accepts := getattr(model.likelihood, "accepts", None)) is not None:
         name = model.spec["likelihood"]["name"] if model.spec else type(model.likelihood).__name__
         require_support(data, name, accepts, getattr(model.likelihood, "levels", None))

@@ -1,6 +1,7 @@
 """Which parameters a phase trains, and which it starts again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +18,18 @@ def is_part(name: str, parts: Sequence[str]) -> bool:
     (True, False)
     """
     return any(f".{part}." in f".{name}." for part in parts)
+
+
+@contextmanager
+def left_trainable(model: nn.Module) -> Iterator[set[str]]:
+    """The names of the parameters that learn; in the end they are those that do again."""
+    named = dict(model.named_parameters())
+    trainable = {name for name, parameter in named.items() if parameter.requires_grad}
+    try:
+        yield trainable
+    finally:
+        for name, parameter in named.items():
+            parameter.requires_grad_(name in trainable)
 
 
 def freeze(model: nn.Module, parts: Sequence[str], trainable: set[str]) -> list[nn.Parameter]:

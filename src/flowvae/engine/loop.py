@@ -1,6 +1,7 @@
 """The training loop: phases of epochs of steps, flat."""
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
@@ -67,6 +68,7 @@ class Loop:
         model.train()
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self.stage_of = partial(Stage, model, config=config, trainable=trainable, steps_per_epoch=self.steps)
+        self.statistics = [value for name, value in model.named_buffers() if name in model.state_dict()]
         self.beta = torch.ones((), device=fabric.device)
         self.folder = folder if fabric.global_rank == 0 else None  # one process writes
         going_on = folder is not None and folder.goes_on(resume)
@@ -182,7 +184,7 @@ class Loop:
         state.beta, state.lr = stage.beta(state.clock), stage.set_rate(now)
         self.beta.fill_(state.beta)
         self.model.latents.anneal(state.clock / self.steps)
-        before = rng_state(fabric.device)
+        before, statistics = rng_state(fabric.device), [value.clone() for value in self.statistics]
         loss, measured = stage(share(fabric, self.train.batch(indices)), self.beta)
         fabric.backward(loss)
         stage.spare(now)
@@ -190,8 +192,12 @@ class Loop:
         # The one wait for the device in a step: the same answer in every process, before the weights change.
         checked, size = torch.stack([reduced(fabric, loss.detach() + norm, "sum"), norm]).tolist()
         if not math.isfinite(checked):
-            self.leave_out(self.diagnosed(indices, before), before)
+            self.rewind(statistics)
+            fault = self.diagnosed(indices, before)
+            self.rewind(statistics)
+            self.leave_out(fault, before)
         elif self.training.skip and size > self.training.skip:
+            self.rewind(statistics)
             self.leave_out(too_steep(size, self.training.skip), before)
         else:
             if self.training.clip:
@@ -206,6 +212,11 @@ class Loop:
         stage.drop_gradients()
         state.position, state.step, state.clock = state.position + 1, state.step + 1, state.clock + 1
         self.log.watch.steps += 1
+
+    def rewind(self, statistics: Sequence[Tensor]) -> None:
+        """Nothing remains of a step that is left out, nor of its replay."""
+        for value, before in zip(self.statistics, statistics, strict=True):
+            value.copy_(before)
 
     def diagnosed(self, indices: Tensor, before: dict[str, Tensor]) -> Fault:
         """Name the term that is not finite, and keep the batch."""

@@ -87,7 +87,9 @@ def carry_over(old: Optimizer, new: Optimizer) -> None:
     for group in new.param_groups:
         for parameter in group["params"]:
             if type(old) is type(new) and parameter in old.state:
-                new.state[parameter] = old.state[parameter]
+                new.state[parameter] = state = dict(old.state[parameter])
+                if group.get("amsgrad"):  # starts as torch has it, where the phase before did without
+                    state.setdefault("max_exp_avg_sq", torch.zeros_like(state["exp_avg_sq"]))
 
 
 @torch.no_grad()

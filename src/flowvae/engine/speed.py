@@ -10,6 +10,7 @@ from flowvae.data import Data
 from flowvae.distributions import unchecked
 from flowvae.engine.compiling import compile_options, require_compiler
 from flowvae.engine.fit import require_fit, run_config
+from flowvae.engine.freezing import left_trainable
 from flowvae.engine.generators import aside
 from flowvae.engine.launch import launch, place, require_shares
 from flowvae.engine.options import training_options
@@ -92,7 +93,7 @@ def bench(
     device = fabric.device
     require_compiler(training.compile, device)
     compiled, precision = training.compile == "on", settled(training, device)
-    with unchecked(), aside(device):
+    with unchecked(), aside(device), left_trainable(model) as trainable:
         torch.manual_seed(training.seed)
         train = data.train.to(device)
         place(model, device, training)
@@ -101,8 +102,7 @@ def bench(
         require_shares(fabric, model, batch)
         rows = torch.randint(len(train), (batch,), device=device)
         start_from_data(model, train, rows)
-        named = {name for name, _ in model.named_parameters()}
-        stage = Stage(model, training.plan[0], config, named, max(1, len(train) // batch))
+        stage = Stage(model, training.plan[0], config, trainable, max(1, len(train) // batch))
         options = compile_options(training, device, fabric.world_size)
         stage.prepare(fabric, options if compiled else None, None)
         beta = torch.ones((), device=device)

@@ -1,6 +1,7 @@
 """Before the first step: what cannot work is found out, what is compiled decided, and what starts from data does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,8 +15,8 @@ from flowvae.engine.options import Phase, Training
 from flowvae.engine.stage import Stage
 from flowvae.engine.weights import copied
 from flowvae.engine.work import Work
-from flowvae.errors import in_memory
-from flowvae.model import VAE
+from flowvae.errors import InputError, in_memory
+from flowvae.model import VAE, begin_priors
 from flowvae.nn import starting, unstarted
 
 if TYPE_CHECKING:
@@ -42,12 +43,25 @@ def rehearse(
         for phase in plan:
             settle(model, phase.freeze)
             stage = stage_of(phase)
-            with Work() as work:
+            with Work() as work, of_known_kernels():
                 stage.plain(x, torch.ones((), device=fabric.device))
             found.append(work)
     model.load_state_dict(before)
     model.train()
     return found
+
+
+@contextmanager
+def of_known_kernels() -> Iterator[None]:
+    """What a processor without bfloat16 says of an LSTM in it, in words with a remedy."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "primitive descriptor" not in str(error):
+            raise
+        raise InputError(
+            "expected layers that this processor computes in bf16-mixed; got an LSTM: use training.precision = 'auto'"
+        ) from error
 
 
 def compiles(model: VAE, training: Training, work: Sequence[Work], steps_per_epoch: int, batch: int) -> bool:
@@ -58,7 +72,12 @@ def compiles(model: VAE, training: Training, work: Sequence[Work], steps_per_epo
 
 
 def start_from_data(model: VAE, train: Split, rows: Tensor) -> None:
-    """The data ``rows`` through the model once, for the parts whose parameters start from data (`starting`)."""
+    """The data ``rows`` through the model once, for the parts whose parameters start from data (`starting`).
+
+    Priors that start at data then do so again: their encoder is another one.
+    """
     if unstarted(model):
-        with aside(rows.device), starting(model):
-            model(train.batch(rows))
+        with aside(rows.device):
+            with starting(model):
+                model(train.batch(rows))
+            begin_priors(model, train.examples)

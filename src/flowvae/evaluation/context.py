@@ -20,6 +20,8 @@ def evaluating(model: VAE, seed: int) -> Iterator[torch.device]:
     Inside, torch's generators start from ``seed``, distributions do not check their arguments, and a GPU's convolutions
     multiply in float32, where they take ten bits of the mantissa (TF32) otherwise.
     """
+    if seed < 0:
+        raise InputError(f"expected a seed of at least 0; got {seed}: give a whole number from 0")
     device = next(model.parameters()).device
     training = [(module, module.training) for module in model.modules()]
     try:

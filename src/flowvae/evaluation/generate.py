@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from flowvae.data import Split
 from flowvae.distributions.base import average, typical
-from flowvae.errors import InputError
+from flowvae.errors import InputError, require_count
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
 from flowvae.evaluation.memory import Footprint
@@ -43,6 +43,7 @@ def sample(
     >>> sample(build_model({"latents": {"dim": 2}}, (1, 8, 8)), 5).shape
     (5, 1, 8, 8)
     """
+    require_count(n, "sample")
     chunks = []
     with evaluating(model, seed):
         for _ in range(0, n, CHUNK):

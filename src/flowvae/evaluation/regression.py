@@ -121,6 +121,8 @@ def known(model: VAE, split: Split, points: int, seed: int) -> tuple[Tensor, Ten
     """
     if split.labels is None:
         raise InputError("expected labels to predict; got data without: choose data such as 'architectures'")
+    if points < 2:
+        raise InputError(f"expected at least 2 points to fit or to judge a prediction by; got {points}: raise points")
     chosen = torch.from_numpy(stream(seed).permutation(len(split))[:points]).to(split.values.device)
     part = replace(split, values=split.values[chosen], labels=split.labels[chosen])
     codes = encode(model, part, samples=DRAWS, seed=seed)

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from flowvae.distributions import Sampled
 from flowvae.distributions.base import typical
+from flowvae.errors import InputError, require_count
 from flowvae.evaluation.context import evaluating
 from flowvae.latents import Draw, FromPrior, Held, Latent
 from flowvae.model import VAE
@@ -59,6 +60,9 @@ def ancestral(model: VAE, count: int = 10, seed: int = 0) -> dict[str, np.ndarra
     >>> rows["held"].shape, bool((rows["held"][:, 0] == rows["resampled"][:, 0]).all())
     ((3, 4, 1, 8, 8), True)
     """
+    require_count(count, "column")
+    if not model.latents.infers:
+        raise InputError("expected latents to draw; got a model without: choose a model with latents")
     with evaluating(model, seed):
         first: dict[int, Tensor] = {}
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flowvae.data import Split
 from flowvae.distributions.diagonal import HALF_LOG_2PI
+from flowvae.errors import InputError, require_count
 from flowvae.evaluation.context import evaluating
 from flowvae.evaluation.generate import Show, encode
 from flowvae.evaluation.regression import Surrogate
@@ -25,6 +26,9 @@ def interpolate(model: VAE, ends: Split, count: int, *, seed: int = 0, show: Sho
 
     Of several groups of latents each goes its own straight way. Raises `InputError` as `encode` does.
     """
+    if len(ends) < 2:
+        raise InputError(f"expected two data to walk between; got {len(ends)}: give a split of two")
+    require_count(count, "point")
     means = [mean for name, mean in encode(model, ends, seed=seed).items() if name.startswith("mean")]
     along, like = torch.linspace(0, 1, count), next(model.parameters())
     points = {n: _between(torch.from_numpy(mean), along).to(like) for n, mean in enumerate(means)}

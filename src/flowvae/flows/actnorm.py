@@ -7,6 +7,7 @@ from flowvae.flows.base import Cost, Flow
 from flowvae.nn import FromData
 from flowvae.registry import register
 from flowvae.transforms import Transform
+from flowvae.transforms.base import Triangular
 
 BOUND = 5.0
 
@@ -55,16 +56,16 @@ class Moments(FromData):
         self.m.copy_(mean if inverse else -mean * torch.exp(-s))
 
 
-class Standardised(Transform):
+class Standardised(Triangular):
     """y = exp(s) x + m with (m, s) = ``moments``: log |det| = sum_i s_i."""
 
     def __init__(self, moments: Moments):
         super().__init__()
         self.moments = moments
 
-    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def call_and_ladjs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         m, s = self.moments(x)
-        return torch.exp(s) * x + m, s.sum().expand(x.shape[:-1])
+        return torch.exp(s) * x + m, s.expand_as(x)
 
     def _inverse(self, y: Tensor) -> Tensor:
         m, s = self.moments(y, True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from flowvae.distributions import in_full_precision
 from flowvae.errors import InputError
+from flowvae.nn.context import required
 
 Sharing = Literal["auto", "amortised", "shared"]
 
@@ -31,4 +32,4 @@ class Parameters(nn.Module):
                 self.amortised.weight.mul_(0.1)
 
     def forward(self, h: Tensor | None = None) -> Tensor:
-        return self.start if self.amortised is None else self.start + in_full_precision(self.amortised(h))
+        return self.start if self.amortised is None else self.start + in_full_precision(self.amortised(required(h)))

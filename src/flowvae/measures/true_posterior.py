@@ -43,6 +43,8 @@ def true_posterior(
 ) -> Measured:
     """KL( q(z | x) || p(z | x) ) of ``count`` data of different labels, z in the plane, in nats, and pictures of both.
 
+    Where there are fewer labels, it is one datum of each.
+
     KL = E_q[ log q(z | x) - log p(x, z) ] + log p(x), p(x) = integral p(x, z) dz. Both integrals are sums over grids of
     ``points`` x ``points``, around q and around p(z | x), which a grid on [-reach, reach]^2 finds, or on that whole
     plane (``window``); then over wider ones of the same step, until they change no more, by 0.002 nats: little of q far
@@ -57,7 +59,10 @@ def true_posterior(
     integrals that still grow on a grid three times wider, and for a grid so coarse that half its points give others.
     """
     require_plane(model)
-    x = inputs(model, chosen(held_out, count), range(min(count, len(held_out))))
+    if points < 3:
+        raise InputError(f"expected at least 3 points along a side of a grid; got {points}: raise points")
+    shown = chosen(held_out, count)
+    x = inputs(model, shown, range(len(shown)))
     plane = Grid.of(model, x, x.new_tensor([-reach, reach, -reach, reach]).expand(len(x), 4), points)
     own = window == "posterior"
     q, p = (Grid.of(model, x, plane.around(log), points) if own else plane for log in (plane.log_q, plane.log_true))

@@ -6,6 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from flowvae.nn.activation import ACTIVATIONS, Activation
+from flowvae.nn.context import required
 from flowvae.nn.mlp import MLP
 from flowvae.precision import in_full_precision
 
@@ -32,7 +33,7 @@ class Conditioned(nn.Module):
 
     def bind(self, h: Tensor | None) -> Tensor | None:
         """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
-        return None if self.context is None else self.context(h)
+        return None if self.context is None else self.context(required(h))
 
     def given(self, x: Tensor, bound: Tensor | None) -> Tensor:
         """The outputs for x under a context already bound, in float32 at least."""

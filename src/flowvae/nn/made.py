@@ -6,6 +6,7 @@ from torch.nn.functional import linear
 
 from flowvae.errors import InputError
 from flowvae.nn.activation import ACTIVATIONS, Activation
+from flowvae.nn.context import required
 from flowvae.nn.mlp import merged
 from flowvae.nn.normed import NormedLinear
 
@@ -84,7 +85,7 @@ class MADE(nn.Module):
 
     def bind(self, h: Tensor | None) -> Tensor | None:
         """The share of h in the first layer, ``(*, width)``: computed once for any number of passes."""
-        return None if self.context is None else self.context(h)
+        return None if self.context is None else self.context(required(h))
 
     def in_order(self, x: Tensor, dim: int = -1) -> Tensor:
         """x with the D coordinates of a dimension in the order of their degrees; of what is in that order, x again."""

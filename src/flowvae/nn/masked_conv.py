@@ -6,6 +6,7 @@ from torch.nn.functional import conv2d
 
 from flowvae.errors import InputError
 from flowvae.nn.activation import ACTIVATIONS, Activation
+from flowvae.nn.context import required
 from flowvae.nn.normed import NormedConv
 
 
@@ -89,8 +90,9 @@ class ConvMADE(nn.Module):
 
     def bind(self, h: Tensor | None) -> Tensor | None:
         """The share of h in the first layer, ``(*, width, H, W)``: computed once for any number of passes."""
-        if self.context is None or h is None:
+        if self.context is None:
             return None
+        h = required(h)
         maps = self.context(h.reshape(-1, *self.context_shape))
         return maps.reshape(*h.shape[:-1], *maps.shape[1:])
 

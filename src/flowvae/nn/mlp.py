@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from flowvae.errors import InputError
 from flowvae.nn.activation import ACTIVATIONS, Activation
 from flowvae.nn.linear import Linear
 from flowvae.registry import Count
@@ -30,7 +31,7 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of features ``(*, D)`` over all other dimensions; in evaluation mode by running statistics.
 
     A batch that is not finite leaves the running statistics alone, so that its step can be skipped. Each process of a
-    run normalises its own share of a batch.
+    run normalises its own share of a batch. Raises `InputError` for a batch of one in training mode.
 
     Reference: Ioffe and Szegedy (2015), arXiv:1502.03167.
     """
@@ -42,6 +43,10 @@ class BatchNorm(nn.BatchNorm1d):
         kept = self.running_mean, self.running_var
         mean, variance = (t.clone() for t in kept) if self.training else kept  # moved on in place by what follows
         flat = x.reshape(-1, x.shape[-1])
+        if self.training and len(flat) == 1:
+            raise InputError(
+                "expected at least 2 data, over which norm = 'batch' normalises; got 1: give more, or leave norm out"
+            )
         y = batch_norm(flat, mean, variance, self.weight, self.bias, self.training, eps=self.eps)
         if self.training:
             for old, now in zip(kept, (mean, variance), strict=True):

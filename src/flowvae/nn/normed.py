@@ -33,12 +33,14 @@ class Normed(FromData):
         self.register_buffer("mask", None if mask is None else mask.to(layer.weight.dtype), persistent=False)
         self.gain = nn.Parameter(torch.ones_like(layer.bias))
         with torch.no_grad():
-            self.gain.copy_(self._length().flatten())
+            self.gain.copy_(self._length(self._vectors()).flatten())
 
     @property
     def weight(self) -> Tensor:
         """g v / |v|."""
-        return self._vectors() * (self.gain.reshape(self._length().shape) / self._length())
+        vectors = self._vectors()
+        length = self._length(vectors)
+        return vectors * (self.gain.reshape(length.shape) / length)
 
     def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer with another weight, without its bias."""
@@ -55,7 +57,8 @@ class Normed(FromData):
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
         """Set g and b so that what varies of the outputs of x has mean 0 and standard deviation ``spread``."""
-        y = self.apply_weight(x, self._vectors() / self._length()).flatten(0, -2 - len(self.ones))
+        vectors = self._vectors()
+        y = self.apply_weight(x, vectors / self._length(vectors)).flatten(0, -2 - len(self.ones))
         over = [dim for dim in range(y.ndim) if dim != 1]
         spread, mean = torch.std_mean(y, over, correction=0)
         # an output that does not vary, as behind a learned constant, keeps its gain: any other would be enormous
@@ -66,9 +69,9 @@ class Normed(FromData):
     def _vectors(self) -> Tensor:
         return self.direction if self.mask is None else self.direction * self.mask
 
-    def _length(self) -> Tensor:
-        over = [dim for dim in range(self.direction.ndim) if dim != self.axis]
-        return (self._vectors().square().sum(over, keepdim=True) + 1e-12).sqrt()
+    def _length(self, vectors: Tensor) -> Tensor:
+        over = [dim for dim in range(vectors.ndim) if dim != self.axis]
+        return (vectors.square().sum(over, keepdim=True) + 1e-12).sqrt()
 
 
 class NormedLinear(Normed):
