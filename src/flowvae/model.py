@@ -159,7 +159,7 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
     if not isinstance(data, tuple) and not hasattr(data, "event_shape"):
         remedy = f"give load_data({data!r})" if isinstance(data, str) else "give a tuple such as (1, 28, 28)"
         raise InputError(f"expected a data set, or the shape of one datum; got {data!r}: {remedy}")
-    if isinstance(data, tuple) and not (data and all(isinstance(size, int) and size > 0 for size in data)):
+    if isinstance(data, tuple) and not (data and all(hasattr(size, "__index__") and size > 0 for size in data)):
         raise InputError(f"expected sizes from 1 on; got the shape {tuple(data)}: give those of one datum")
     if not isinstance(spec or {}, Mapping):
         raise InputError(f"expected the tables of a model; got {spec!r}: give them, as {{'latents': 'flat'}}")

@@ -68,7 +68,8 @@ class Loop:
         model.train()
         trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self.stage_of = partial(Stage, model, config=config, trainable=trainable, steps_per_epoch=self.steps)
-        self.statistics = [value for name, value in model.named_buffers() if name in model.state_dict()]
+        kept = model.state_dict()
+        self.statistics = [value for name, value in model.named_buffers() if name in kept]
         self.beta = torch.ones((), device=fabric.device)
         self.folder = folder if fabric.global_rank == 0 else None  # one process writes
         going_on = folder is not None and folder.goes_on(resume)

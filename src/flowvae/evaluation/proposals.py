@@ -64,7 +64,8 @@ def optimise(
     z, y = known(model, data.train, points, seed)
     _, _, _, groups = next(walks(model, data.train.take(1), 1, seed))
     if len(groups) > 1 or z.shape[1:] != model.latents.out_shape:
-        raise InputError("expected one group of latents to search in; got several: train with latents.name = 'flat'")
+        got = "several" if len(groups) > 1 else "one that a decoder does not read as it is"
+        raise InputError(f"expected one group of latents to search in; got {got}: train with latents.name = 'flat'")
     surrogate = SURROGATES[method](z, y)
     rmse, pearson = quality(surrogate, *known(model, data.test, len(data.test), seed))
     finder = _Finder(model, schema, _labels(schema, data), way, seed)
