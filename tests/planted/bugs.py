@@ -802,12 +802,8 @@ def rows_alone_reversed(centre: Tensor, kernel: int, reverse: bool, right: Any =
     return mask.flip(-2) if reverse else mask
 
 
-def length_of_the_whole_weight(self: Normed) -> Tensor:
-    return (
-        self.direction.norm()
-        .reshape((1,) * self.direction.ndim)
-        .expand_as(self.direction.amax([dim for dim in range(self.direction.ndim) if dim != self.axis], keepdim=True))
-    )
+def length_of_the_whole_weight(self: Normed, vectors: Tensor) -> Tensor:
+    return (vectors.square().sum() + 1e-12).sqrt().expand(len(vectors), *[1] * (vectors.ndim - 1))
 
 
 def prior_beside_the_stream(self: Rung, draw: Any, n: int, *maps: Any, right: Any = Rung.forward) -> Any:
