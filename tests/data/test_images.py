@@ -20,7 +20,10 @@ def some(n: int, *shape: int) -> np.ndarray:
     return np.random.RandomState(0).randint(0, 256, (n, *shape)).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("shape", "event"), [((6, 4), (1, 6, 4)), ((6, 4, 3), (3, 6, 4))])
+SHAPES = [((6, 4), (1, 6, 4)), ((6, 4, 3), (3, 6, 4)), ((1, 4, 3), (3, 1, 4)), ((3, 4, 3), (3, 3, 4))]
+
+
+@pytest.mark.parametrize(("shape", "event"), SHAPES)
 def test_images_come_back_bit_for_bit_and_scaled_by_255(tmp_path: Path, shape: tuple, event: tuple) -> None:
     images = some(10, *shape)
     save(tmp_path, *images)

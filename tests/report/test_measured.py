@@ -74,6 +74,14 @@ def test_crossed_axes_with_several_metrics_have_a_line_each_and_a_row_for_what_i
     assert "K = 128 samples" in table.caption
 
 
+def test_with_one_run_a_column_no_metric_is_taken_for_one_of_the_data() -> None:
+    runs = {n: [{"seed": 0, "samples": 9, "elbo": -n, "log_likelihood": 1 - n}] for n in (1.0, 2.0)}
+    rows = [{"name": name, "runs": found} for name, found in zip(("1", "2"), runs.values(), strict=True)]
+    table = study_table({"metrics": ["elbo", "log_likelihood"], "axes": AXES[-1:], "rows": rows})
+    assert len(table.rows) == 1
+    assert table.rows[0][-2:] == ("1.00\n0.00", "2.00\n1.00")
+
+
 def test_crossed_axes_tell_the_pairs_that_their_study_names() -> None:
     def row(name: str, *values: float) -> dict:
         return {"name": name, "runs": [{"seed": seed, "posterior_kl": value} for seed, value in enumerate(values)]}

@@ -36,7 +36,7 @@ def read_images(folder: Path, size: int = 0) -> np.ndarray:
                 f"got {path.name}, {_describe(image)}: convert it, or set data.size (of 'flowvae check': --size)"
             )
         images[place] = image
-    return channels_first(images)
+    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(np.moveaxis(images, 3, 1))
 
 
 def channels_first(values: np.ndarray) -> np.ndarray:

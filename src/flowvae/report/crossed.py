@@ -44,9 +44,10 @@ def groups(axes: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, list[st
 
 
 def _given(name: str, columns: Iterable[Sequence[StudyRow]]) -> list[float]:
-    """The metric in each column, where it is the same in all runs of every one: that of the data, not of the models."""
-    values = [{value for row in column for value in row.values[name].values()} for column in columns]
-    return [found.pop() for found in values] if all(len(found) == 1 for found in values) else []
+    """The metric in each column, where it is the same in all runs, of one column several: that of the data alone."""
+    values = [[value for row in column for value in row.values[name].values()] for column in columns]
+    alone = all(len(set(found)) == 1 for found in values) and any(len(found) > 1 for found in values)
+    return [found[0] for found in values] if alone else []
 
 
 def _figures(row: StudyRow, names: Iterable[str]) -> str:
