@@ -84,7 +84,8 @@ def crossed(axes: Sequence[Axis]) -> list[Row]:
         for _, choice in choices:
             overrides |= choice.overrides
         label = ", ".join(choice.label or name for name, choice in choices)
-        rows.append(Row(name="-".join(name for name, _ in choices), label=label, overrides=overrides))
+        name = "-".join(name for name, _ in choices)
+        rows.append(validated(Row, {"name": name, "label": label, "overrides": overrides}, f"axes: row {name!r}"))
     return rows
 
 
@@ -206,6 +207,8 @@ def _product(tables: Table) -> list[Row]:
         if not isinstance(axis, dict):
             raise InputError(f"axes.{number}: expected a table of choices; got {axis!r}: write [[axes]] above them")
         axes.append({name: validated(Choice, choice, f"axes.{number}.{name}") for name, choice in axis.items()})
+    if not axes:
+        raise InputError("expected an axis of a study; got axes = []: write [[axes]] above its choices")
     return crossed(axes)
 
 

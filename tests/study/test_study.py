@@ -174,10 +174,13 @@ def test_axes_are_crossed_into_rows(tmp_path: Path) -> None:
             '[[rows]]\nname = "a"\n[[axes]]\ndiagonal',
             "expected rows or axes of a study; got both",
         ),
+        ("small = ", '"a b" = ', "axes: row 'a b-diagonal'"),
+        (AXES[AXES.index("[[axes]]") :], "", "expected an axis of a study; got axes = "),
         ("label = ", "labels = ", r"axes\.0\.small\.labels: no such option; did you mean 'label'\?"),
     ],
 )
 def test_mistakes_in_axes_are_named(old: str, new: str, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "crossed.toml").write_text(AXES.replace(old, new, 1))
+    text = AXES.replace(old, new, 1)
+    (tmp_path / "crossed.toml").write_text(text if "[[axes]]" in text else "axes = []\n" + text)
     with pytest.raises(InputError, match=sentence):
         Study.load(tmp_path / "crossed.toml")
