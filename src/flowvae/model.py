@@ -153,8 +153,8 @@ def build_model(spec: Mapping[str, Any] | None, data: Described | tuple[int, ...
             A prior with a method ``begin_at`` starts at ``components`` training data.
 
     Raises:
-        InputError: unknown table, component or option (the nearest name is told), a value out of range, or sizes that
-            no memory holds.
+        InputError: unknown table, component or option (the nearest name is told), a value out of range, a shape
+            without sizes or of sizes below 1, or sizes that no memory holds.
     """
     if not isinstance(data, tuple) and not hasattr(data, "event_shape"):
         remedy = f"give load_data({data!r})" if isinstance(data, str) else "give a tuple such as (1, 28, 28)"

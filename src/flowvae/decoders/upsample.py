@@ -15,8 +15,8 @@ class Upsample(nn.Module):
     """phi = conv(repeat(elu(z))): maps ``(*, K, h, w)`` to ``(*, C, H, W)``, H and W multiples of h and w.
 
     Every pixel of the maps is repeated to the size of the image before a weight-normalised convolution with an odd
-    ``kernel``. Vectors (K,) are maps of one pixel. Raises `InputError` for sizes that are no
-    multiples, and for no latents.
+    ``kernel``. Vectors (K,) are maps of one pixel. Raises `InputError` for sizes that are no multiples, and without
+    latents.
 
     Reference: Kingma et al. (2016), arXiv:1606.04934, the last layer of the model of colour images.
     """

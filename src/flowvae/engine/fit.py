@@ -128,7 +128,7 @@ def run_config(
 
 
 def require_fit(model: VAE, data: Data) -> None:
-    """`InputError` unless the model is one of such data."""
+    """`InputError` unless the model is one of such data, and in single precision."""
     if model.event_shape and model.event_shape != data.event_shape:
         raise InputError(
             f"expected data of shape {model.event_shape}, as the model was built for; got {data.event_shape}: "

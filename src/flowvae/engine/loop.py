@@ -194,12 +194,9 @@ class Loop:
         checked, size = torch.stack([reduced(fabric, loss.detach() + norm, "sum"), norm]).tolist()
         if not math.isfinite(checked):
             self.rewind(statistics)
-            fault = self.diagnosed(indices, before)
-            self.rewind(statistics)
-            self.leave_out(fault, before)
+            self.leave_out(self.diagnosed(indices, before), before, statistics)
         elif self.training.skip and size > self.training.skip:
-            self.rewind(statistics)
-            self.leave_out(too_steep(size, self.training.skip), before)
+            self.leave_out(too_steep(size, self.training.skip), before, statistics)
         else:
             if self.training.clip:
                 torch.nn.utils.clip_grads_with_norm_(stage.parameters, self.training.clip, norm)
@@ -215,7 +212,7 @@ class Loop:
         self.log.watch.steps += 1
 
     def rewind(self, statistics: Sequence[Tensor]) -> None:
-        """Nothing remains of a step that is left out, nor of its replay."""
+        """Back to the buffers before a step, which it has moved, as its replay does again."""
         for value, before in zip(self.statistics, statistics, strict=True):
             value.copy_(before)
 
@@ -225,8 +222,9 @@ class Loop:
         kept = dump(self.folder.path, self.state.step, finding, indices, x, before) if self.folder else ""
         return not_finite(f"{finding}{kept}", self.training.on_nonfinite)
 
-    def leave_out(self, fault: Fault, before: dict[str, Tensor]) -> None:
+    def leave_out(self, fault: Fault, before: dict[str, Tensor], statistics: Sequence[Tensor]) -> None:
         """Skip the step, if that is allowed and the last ones were not all skipped; else stop as before it."""
+        self.rewind(statistics)
         state = self.state
         where = f"step {state.step}, epoch {state.epoch + 1}"
         if fault.may_be_left_out(state.skipped):

@@ -117,7 +117,8 @@ def quality(surrogate: Surrogate, z: Tensor, y: Tensor) -> tuple[float, float]:
 def known(model: VAE, split: Split, points: int, seed: int) -> tuple[Tensor, Tensor]:
     """Posterior means and labels of up to ``points`` data of a split, drawn by ``seed``: ``(N, D)`` and ``(N,)``.
 
-    Means are those of 16 draws where they are not known. Raises `InputError` for data without labels.
+    Means are those of 16 draws where they are not known. Raises `InputError` for data without labels, and for
+    fewer than two points.
     """
     if split.labels is None:
         raise InputError("expected labels to predict; got data without: choose data such as 'architectures'")

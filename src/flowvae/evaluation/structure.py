@@ -53,7 +53,8 @@ def ancestral(model: VAE, count: int = 10, seed: int = 0) -> dict[str, np.ndarra
 
     ``held``: the group stands as it is in that z, and all others are drawn anew, parents before children.
     ``resampled``: the group is drawn anew given its parents, and only what depends on it moves. A group
-    whose prior makes choices (`Sampled`) then stands still even below it.
+    whose prior makes choices (`Sampled`) then stands still even below it. Raises `InputError` for a model without
+    latents, and for no columns.
 
     >>> from flowvae import build_model
     >>> rows = ancestral(build_model({"latents": {"name": "graph", "nodes": 3}}, (1, 8, 8)), 4)

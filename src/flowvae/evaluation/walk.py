@@ -24,7 +24,8 @@ STARTS, STEPS, RATE = 64, 100, 0.05  # of a search; the rate is relative to the 
 def interpolate(model: VAE, ends: Split, count: int, *, seed: int = 0, show: Show) -> Tensor:
     """What is shown of p(x | z) at ``count`` points z on the line between two data's posterior means: (count, *event).
 
-    Of several groups of latents each goes its own straight way. Raises `InputError` as `encode` does.
+    Of several groups of latents each goes its own straight way. Raises `InputError` as `encode` does, for
+    fewer than two data, and for no points.
     """
     if len(ends) < 2:
         raise InputError(f"expected two data to walk between; got {len(ends)}: give a split of two")
