@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from sklearn import datasets
 
 from flowvae.data import Data, load_data
 
@@ -18,7 +19,6 @@ def rows(data: Data) -> dict[str, list[bytes]]:
 
 
 def test_all_digits_of_scikit_learn_are_there_once(digits: Data) -> None:
-    datasets = pytest.importorskip("sklearn.datasets")
     source = datasets.load_digits()
     expected = {
         row.astype("uint8").tobytes(): int(label) for row, label in zip(source.data, source.target, strict=True)
@@ -57,7 +57,6 @@ def test_rows_are_shuffled_within_their_class(digits: Data) -> None:
 
 
 def file_order() -> list[bytes]:
-    datasets = pytest.importorskip("sklearn.datasets")
     return [row.astype("uint8").tobytes() for row in datasets.load_digits().data]
 
 
