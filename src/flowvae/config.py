@@ -4,7 +4,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from flowvae.engine.options import TRAINED, Phase, Training, overlaid
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation.memory import parse_size
 from flowvae.model import PARTS, resolve_parts
-from flowvae.overrides import assign, merged
+from flowvae.overrides import with_overrides
 from flowvae.registry import Count, Seed, validated
 
 Table = dict[str, Any]
@@ -97,10 +96,7 @@ class Config(BaseModel):
         Raises `InputError` for a file that does not exist or is no TOML, an unknown recipe, table, component or option
         (the nearest name is told), and values of the wrong type or out of range (their dotted path is told).
         """
-        tables = read_recipe(source)
-        for override in overrides:
-            assign(tables, override)
-        return cls.resolve(tables)
+        return cls.resolve(with_overrides(read_recipe(source), overrides))
 
     @classmethod
     def resolve(cls, tables: Mapping[str, Any]) -> "Config":
@@ -192,14 +188,6 @@ def read_toml(source: str | Path, folder: str, what: str) -> Table:
         return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"expected TOML in {str(source)!r}; got {error}: correct the file") from None
-
-
-def with_changes(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> Table:
-    """``tables`` with ``changes`` laid over them; their keys may be dotted: ``{"latents.dim": 8}``."""
-    changed = deepcopy(dict(tables))
-    for key, value in changes.items():
-        merged(changed, key.split("."), value)
-    return changed
 
 
 def _named(key: str, value: Any) -> Any:

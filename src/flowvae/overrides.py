@@ -1,30 +1,50 @@
 """Changes to nested tables, by dotted path: ``--set latents.posterior.flow.steps=8``."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from flowvae.errors import InputError
 
+DEFAULT = object()
+"""What stands for the default of an entry."""
 
-def assign(tables: dict[str, Any], override: str) -> None:
-    """Lay ``"a.b=c"`` over ``tables``, in place; c is a TOML value or bare text, and nothing goes back to the default.
+
+def with_overrides(tables: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """``tables`` with each ``"a.b=c"`` laid over them; c is a TOML value or bare text, and nothing is the default.
+
+    A change of a whole table, or of its name, comes before those of its entries, whatever their order.
 
     >>> tables = {"latents": {"dim": 8, "posterior": "gaussian"}}
-    >>> assign(tables, "latents.posterior.flow.steps=2")
-    >>> assign(tables, "latents.dim=")
-    >>> tables
-    {'latents': {'posterior': {'name': 'gaussian', 'flow': {'steps': 2}}}}
+    >>> with_overrides(tables, ["latents.posterior.flow.steps=2", "latents.dim=", "latents.posterior.flow=planar"])
+    {'latents': {'posterior': {'name': 'gaussian', 'flow': {'name': 'planar', 'steps': 2}}}}
     """
+    return _laid(tables, map(_split, overrides))
+
+
+def with_changes(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``tables`` with ``changes`` laid over them; their keys may be dotted: ``{"latents.dim": 8}``."""
+    return _laid(tables, ((key.split("."), value) for key, value in changes.items()))
+
+
+def _laid(tables: Mapping[str, Any], changes: Iterable[tuple[list[str], Any]]) -> dict[str, Any]:
+    laid = deepcopy(dict(tables))
+    for path, value in sorted(changes, key=lambda change: len(change[0]) - (change[0][-1] == "name")):
+        if value is DEFAULT:
+            _descend(laid, path[:-1]).pop(path[-1], None)
+        else:
+            _merge(laid, path, value)
+    return laid
+
+
+def _split(override: str) -> tuple[list[str], Any]:
+    """The path and the value of ``"a.b=c"``."""
     path, sign, value = override.partition("=")
     parts = [part.strip() for part in path.split(".")]
     if not sign or not all(parts):
         raise InputError(f"expected a change as a.b=c; got {override!r}: write --set training.epochs=20")
-    if value.strip():
-        merged(tables, parts, parsed(value.strip()))
-    else:
-        parent = _descend(tables, parts[:-1])
-        parent.pop(parts[-1], None)
+    return parts, parsed(value.strip()) if value.strip() else DEFAULT
 
 
 def parsed(text: str) -> Any:
@@ -39,15 +59,15 @@ def parsed(text: str) -> Any:
         return text
 
 
-def merged(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def _merge(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
     """Lay ``value`` over the entry at ``path``, in place: tables entry by entry, anything else as a whole.
 
     A component whose name changes starts from the new one's defaults: the options of another do not fit it.
 
     >>> tables = {"flow": {"name": "iaf", "steps": 2}}
-    >>> merged(tables, ["flow"], {"width": 64}); tables
+    >>> _merge(tables, ["flow"], {"width": 64}); tables
     {'flow': {'name': 'iaf', 'steps': 2, 'width': 64}}
-    >>> merged(tables, ["flow", "name"], "planar"); tables
+    >>> _merge(tables, ["flow", "name"], "planar"); tables
     {'flow': {'name': 'planar'}}
     """
     parent, key = _descend(tables, path[:-1]), path[-1]
@@ -63,7 +83,7 @@ def merged(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
         known = {}
     parent[key] = known
     for name, entry in value.items():
-        merged(known, [name], entry)
+        _merge(known, [name], entry)
 
 
 def _descend(tables: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from flowvae.errors import InputError, nearest
 from flowvae.evaluation import Evaluation, ancestral, evaluate, graph_of, reconstruct, rungs, sample
 from flowvae.files import save_arrays, write_text
 from flowvae.model import VAE, build_model
-from flowvae.overrides import assign
+from flowvae.overrides import with_overrides
 from flowvae.schema import Schema
 
 SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12, "tempered": 25}
@@ -118,8 +118,7 @@ def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -
         source, own = resolve_data(data, sequences=run.schema is not None), run.config.data
         taken = own if source["name"] == own["name"] else taken_over(own, source["name"])
         tables["data"] = {**taken, **{key: source[key] for key in ("name", "path") if key in source}}
-    for change in changes:
-        assign(tables, change)
+    tables = with_overrides(tables, changes)
     if set(tables) != {"data"}:
         raise InputError("expected a change of data on a trained run; got another: write --set data.scale=255")
     table = resolve_data(tables["data"])

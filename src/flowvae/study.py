@@ -1,7 +1,7 @@
 """Studies: rows of a table, each a recipe, trained with several seeds and evaluated once on the test split."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +18,10 @@ from flowvae.config import (
     read_recipe,
     read_toml,
     sha256,
-    with_changes,
 )
 from flowvae.errors import InputError, nearest
+from flowvae.measures import figures_of, is_figure
+from flowvae.overrides import with_changes
 from flowvae.registry import Seed, Spec, validated
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -34,6 +35,14 @@ EVALUATED = (
 """The figures of every run; measures add their own."""
 
 IN_WORDS = ("source", "binarise", "note")
+BESIDE = ("samples", *IN_WORDS)
+"""What published figures tell beside metrics."""
+
+SHARED = {
+    "seed": "every row has the seeds of the study",
+    "evaluation": "rows are evaluated alike, so set it in the table [evaluation] of the study",
+}
+"""Entries of a recipe that a study sets, and why its rows cannot."""
 
 
 def _of_numbers(published: Table) -> Table:
@@ -44,10 +53,21 @@ def _of_numbers(published: Table) -> Table:
     return published
 
 
+def _of_a_row(overrides: Table) -> Table:
+    for key in overrides:
+        if (table := key.split(".")[0]) in SHARED:
+            raise InputError(f"expected changes that rows may differ in; got {key!r}: {SHARED[table]}")
+    return overrides
+
+
 def _of_different(seeds: list[int]) -> list[int]:
     if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
         raise InputError(f"expected different seeds; got {twice[0]} twice: leave one out")
     return seeds
+
+
+Changes = Annotated[Table, AfterValidator(_of_a_row)]
+"""Tables of a recipe, or their entries by dotted name, that one row has and another has not."""
 
 
 class Row(BaseModel):
@@ -58,7 +78,8 @@ class Row(BaseModel):
     name: Name
     label: str = ""
     recipe: str | None = None
-    overrides: Table = {}
+    """Instead of the base; its ``[evaluation]`` is not looked at, for all rows are evaluated alike."""
+    overrides: Changes = {}
     """Tables, or dotted names: ``{"latents.posterior.flow" = "iaf"}``."""
     published: Annotated[Table, AfterValidator(_of_numbers)] = {}
     """Figures as their source gives them: metrics by name, ``samples``; in words ``source``, ``binarise``, ``note``."""
@@ -70,7 +91,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str = ""
-    overrides: Table = {}
+    overrides: Changes = {}
 
 
 Axis = dict[Name, Choice]
@@ -99,12 +120,13 @@ class Study(BaseModel):
     title: str
     description: str = ""
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_of_different)]
-    metrics: list[str] = ["elbo", "log_likelihood"]
+    metrics: Annotated[list[str], Field(min_length=1)] = ["elbo", "log_likelihood"]
     measures: list[Spec] = []
     """What is measured of every run beside its bound: components of the kind ``measure``."""
     base: str | Table
     """Tables of a recipe, or the name of one."""
     evaluation: EvaluationOptions = EvaluationOptions()
+    """Laid over that of the base."""
     axes: list[Axis] = []
     """Instead of rows: their product is the rows."""
     pairs: list[tuple[Name, Name]] = []
@@ -127,9 +149,7 @@ class Study(BaseModel):
         study = cls.read(source)
         for number, spec in enumerate(study.measures):
             registry.resolve("measure", spec, path=f"measures.{number}")
-        for name in study.metrics:
-            if not study.measures and name not in EVALUATED:
-                raise InputError(f"expected a metric; got {name!r}{nearest(name, EVALUATED)}, or add what measures it")
+        study._require_metrics()
         for row in study.rows:
             study.config(row, study.seeds[0])
         return study
@@ -162,12 +182,22 @@ class Study(BaseModel):
             study.row(name)
         return study
 
+    def _require_metrics(self) -> None:
+        """Raise `InputError` for a metric, shown or published, that no run will have, unless a measure may find it."""
+        found = [figures_of(spec) for spec in self.measures]
+        known = (*EVALUATED, *chain.from_iterable(filter(None, found)))
+        named = [*self.metrics, *(key for row in self.rows for key in row.published if key not in BESIDE)]
+        for name in named if None not in found else []:
+            if not is_figure(name, known):
+                raise InputError(f"expected a metric; got {name!r}{nearest(name, known)}, or add what measures it")
+
     def tables(self, row: Row, seed: int) -> Table:
         """The recipe of one run, as it is written."""
-        base = row.recipe or self.base
-        tables = read_recipe(self._near(base)) if isinstance(base, str) else base
-        tables = with_changes(tables, row.overrides)
-        return {**tables, "seed": seed, "evaluation": self.evaluation.model_dump()}
+        base = self._read(self.base)
+        tables = with_changes(self._read(row.recipe) if row.recipe else base, row.overrides)
+        evaluation = {**base.get("evaluation", {}), **self.evaluation.model_dump(exclude_unset=True)}
+        options = validated(EvaluationOptions, evaluation, "evaluation")
+        return {**tables, "seed": seed, "evaluation": options.model_dump()}
 
     def config(self, row: Row, seed: int) -> Config:
         """The resolved recipe of one run; `InputError` names the row in which something is wrong."""
@@ -193,9 +223,11 @@ class Study(BaseModel):
             raise InputError(f"expected a row of the study {self.name!r}; got {name!r}{nearest(name, rows)}")
         return rows[name]
 
-    def _near(self, recipe: str) -> str | Path:
-        """A recipe's name, or its file beside the study's."""
-        return Path(self.source).parent / recipe if recipe.endswith(".toml") else recipe
+    def _read(self, recipe: str | Table) -> Table:
+        """The tables of a recipe: its own, those of a packaged one, or those of a file beside the study's."""
+        if not isinstance(recipe, str):
+            return recipe
+        return read_recipe(Path(self.source).parent / recipe if recipe.endswith(".toml") else recipe)
 
 
 def _product(tables: Table) -> list[Row]:

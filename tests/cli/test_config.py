@@ -6,7 +6,8 @@ import pytest
 import tomli_w
 
 from flowvae import InputError, registry
-from flowvae.config import Config, recipes, with_changes
+from flowvae.config import Config, recipes
+from flowvae.overrides import with_changes
 
 DIGITS = {"data": "digits"}
 
@@ -60,6 +61,22 @@ def test_overrides(override: str, where: tuple[str, ...], value: object) -> None
 def test_later_overrides_win_and_a_changed_name_starts_from_its_own_defaults() -> None:
     config = Config.load("digits-iaf", ["latents.posterior.flow.name=planar", "latents.posterior.flow.steps=3"])
     assert config.latents["posterior"]["flow"] == {"name": "planar", "steps": 3, "parameters": "auto"}
+
+
+@pytest.mark.parametrize("named", ["flow.name=planar", "flow=planar", "flow={name='planar', steps=5}"])
+@pytest.mark.parametrize("after", [False, True])
+def test_entries_are_set_after_what_holds_them_whatever_their_order(named: str, after: bool) -> None:
+    overrides = [f"latents.posterior.{change}" for change in (named, "flow.steps=3")]
+    config = Config.load("digits-iaf", overrides[::-1] if after else overrides)
+    assert config.latents["posterior"]["flow"] == {"name": "planar", "steps": 3, "parameters": "auto"}
+    assert with_changes({"a": {"b": {"name": "old", "d": 2}}}, {"a.b.c": 1, "a.b.name": "new"}) == {
+        "a": {"b": {"name": "new", "c": 1}}
+    }
+
+
+def test_the_last_of_the_same_entry_counts() -> None:
+    assert Config.load("digits-iaf", ["latents.dim=3", "latents.dim=5"]).latents["dim"] == 5
+    assert Config.load("digits-iaf", ["latents.dim=3", "latents.dim="]).latents["dim"] == 32
 
 
 def test_changes_leave_the_tables_they_are_laid_over() -> None:

@@ -1,13 +1,17 @@
 """What a study is: its file, its rows' recipes, and the digests that tell whether a result is of today's recipe."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from flowvae import InputError
 from flowvae.config import Config, read_toml
-from flowvae.study import Study, studies
+from flowvae.measures import Measured, figures_of, is_figure
+from flowvae.registry import components
+from flowvae.study import EVALUATED, Study, studies
 
+RESULTS = Path(__file__).parents[2] / "results"
 BUDGET = ("epochs", "batch_size", "patience", "ema", "validate_every")
 
 
@@ -47,7 +51,7 @@ def test_a_row_is_its_base_with_its_changes_and_a_seed(tiny: Path) -> None:
 def test_a_base_and_a_row_may_be_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "mine.toml").write_text('data = "digits"\nlatents = { dim = 5 }\n')
-    changed = 'recipe = "mine.toml"\noverrides = { seed = 9, training = { epochs = 3 } }\n'
+    changed = 'recipe = "mine.toml"\noverrides = { training = { epochs = 3 } }\n'
     rows = f'[[rows]]\nname = "a"\n[[rows]]\nname = "b"\n{changed}'
     (tmp_path / "deep" / "s.toml").write_text(f'title = "t"\nseeds = [0]\nbase = "digits"\n{rows}')
     monkeypatch.chdir(tmp_path)
@@ -55,6 +59,70 @@ def test_a_base_and_a_row_may_be_recipes(tmp_path: Path, monkeypatch: pytest.Mon
     assert study.config(study.row("a"), 0).latents == Config.load("digits").latents
     mine = study.config(study.row("b"), 0)
     assert (mine.latents["dim"], mine.training["epochs"], mine.seed) == (5, 3, 0)
+
+
+@pytest.mark.parametrize(("own", "samples"), [("", 64), ("[evaluation]\nsamples = 9\n", 9)])
+def test_all_rows_are_evaluated_as_the_base_says_and_the_study_over_it(own: str, samples: int, tmp_path: Path) -> None:
+    for recipe, evaluation in (("base", "{ samples = 64, seed = 7 }"), ("row", "{ samples = 3 }")):
+        (tmp_path / f"{recipe}.toml").write_text(f'data = "digits"\nseed = 5\nevaluation = {evaluation}\n')
+    rows = '[[rows]]\nname = "a"\n[[rows]]\nname = "b"\nrecipe = "row.toml"\n'
+    (tmp_path / "s.toml").write_text(f'title = "t"\nseeds = [0]\nbase = "base.toml"\n{own}{rows}')
+    study = Study.load(tmp_path / "s.toml")
+    configs = [study.config(row, 1) for row in study.rows]
+    assert [(c.seed, c.evaluation.samples, c.evaluation.seed) for c in configs] == [(1, samples, 7)] * 2
+
+
+@pytest.mark.parametrize("change", ['"seed" = 3', '"evaluation.samples" = 9', "evaluation = { samples = 9 }"])
+@pytest.mark.parametrize("where", ["[[rows]]\nname = 'a'\noverrides = {%s}", "[[axes]]\na = { overrides = {%s} }"])
+def test_what_rows_share_is_not_set_by_one(where: str, change: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('title = "t"\nseeds = [0]\nbase = "digits"\n' + where % change)
+    with pytest.raises(
+        InputError, match=r"overrides: expected changes that rows may differ in; got '(seed|evaluation)"
+    ):
+        Study.load(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize(
+    ("metric", "known"),
+    [
+        ("edges", True),
+        ("log_likelihood_7", True),
+        ("posterior_kl_3", True),
+        ("log_likelihood_8", False),
+        ("edgse", False),
+        ("rmse", False),
+    ],
+)
+def test_metrics_are_those_that_something_measures(metric: str, known: bool, tiny: Path) -> None:
+    measures = 'measures = ["graph", { name = "importance", samples = 7 }, "true_posterior"]\n'
+    tiny.write_text(tiny.read_text().replace("seeds =", f"{measures}seeds =").replace('["elbo"', f'["{metric}"'))
+    assert f'"{metric}"' in tiny.read_text()
+    if known:
+        assert Study.load(tiny).metrics[0] == metric
+    else:
+        with pytest.raises(InputError, match=f"expected a metric; got '{metric}'"):
+            Study.load(tiny)
+
+
+MEASURED = [name for name in studies() if (RESULTS / f"{name}.json").is_file()]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_measures_declare_what_they_find(name: str) -> None:
+    """Every figure of the committed results is known before a run, so that it may be a metric."""
+    study = Study.load(name)
+    known = (*EVALUATED, *(name for spec in study.measures for name in figures_of(spec) or ()))
+    runs = [run for row in json.loads((RESULTS / f"{name}.json").read_text())["rows"] for run in row["runs"]]
+    told = {"seed", "samples", "count", "config_digest", "provenance"}
+    assert not [name for run in runs for name in run.keys() - told if not is_figure(name, known)]
+
+
+def test_a_measure_of_a_plugin_that_declares_nothing_may_find_anything(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(components._components["measure"], "anything", lambda model, data, held_out: Measured())
+    tiny.write_text(tiny.read_text().replace("seeds =", 'measures = ["anything"]\nseeds =').replace('"elbo"', '"x"'))
+    assert Study.load(tiny).metrics[0] == "x"
 
 
 def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -> None:
@@ -98,6 +166,12 @@ def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -
             '"log_likelihood"]',
             '"log_likelyhood"]',
             "expected a metric; got 'log_likelyhood'; did you mean 'log_likelihood'",
+        ),
+        ("elbo = -20.5", "elbow = -20.5", "expected a metric; got 'elbow'; did you mean 'elbo'?"),
+        (
+            'metrics = ["elbo", "log_likelihood"]',
+            "metrics = []",
+            "tiny.toml.metrics: expected 1 or more entries; got 0",
         ),
         ("elbo = -20.5", 'elbo = "low"', "rows.1.published: expected a number for 'elbo'; got 'low'"),
         ('source = "a paper"', "source = 3", "rows.1.published: expected words for 'source'; got 3"),

@@ -3,7 +3,7 @@
 import torch
 
 from flowvae.data import Data, Split
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.measures.spectrum import Spectrum, require_levels
 from flowvae.model import VAE
 from flowvae.registry import register
@@ -13,6 +13,7 @@ SHRINKAGE = (0.0, *(10 ** (-power / 4) for power in range(20, 0, -1)))
 
 
 @register("measure", "gaussian_reference")
+@finds("gaussian_bits_per_dim")
 def gaussian_reference(model: VAE, data: Data, held_out: Split) -> Measured:
     """``gaussian_bits_per_dim``: bits per dimension of the held-out data under a Gaussian fitted to the training data.
 

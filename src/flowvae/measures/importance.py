@@ -2,12 +2,13 @@
 
 from flowvae.data import Data, Split
 from flowvae.evaluation import score
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import Count, register
 
 
 @register("measure", "importance")
+@finds("log_likelihood_{samples}")
 def importance(model: VAE, data: Data, held_out: Split, *, samples: Count = 100) -> Measured:
     """``log_likelihood_K``: log( 1/K sum_k w_k ) averaged over the held-out data, in nats, K = ``samples``.
 

@@ -2,13 +2,14 @@
 
 from flowvae.data import Data, Split
 from flowvae.evaluation.context import evaluating, inputs
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.measures.spectrum import Spectrum, require_levels
 from flowvae.model import VAE
 from flowvae.registry import register
 
 
 @register("measure", "linear_reference")
+@finds("linear_bits_per_dim")
 def linear_reference(model: VAE, data: Data, held_out: Split) -> Measured:
     """``linear_bits_per_dim``: bits per dimension of the held-out data under probabilistic principal components.
 

@@ -5,12 +5,13 @@ import torch
 from flowvae.data import Data, Split
 from flowvae.distributions.base import typical
 from flowvae.errors import InputError
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import Count, register
 
 
 @register("measure", "manifold")
+@finds()
 def manifold(model: VAE, data: Data, held_out: Split, *, side: Count = 20) -> Measured:
     """Means of p(x | z) over the latent plane, z at the quantiles (i + 1/2) / side of a standard normal a coordinate.
 

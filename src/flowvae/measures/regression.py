@@ -4,12 +4,13 @@ from typing import Literal
 
 from flowvae.data import Data, Split
 from flowvae.evaluation.regression import SURROGATES, known, quality
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import Count, Seed, register
 
 
 @register("measure", "regression")
+@finds("rmse", "pearson")
 def regression(
     model: VAE,
     data: Data,

@@ -9,13 +9,14 @@ from flowvae.data import Data, Split
 from flowvae.distributions import SequenceDistribution
 from flowvae.distributions.step import ended
 from flowvae.evaluation.generate import sample, walks
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import Count, Seed, register
 from flowvae.schema import Schema
 
 
 @register("measure", "sequences")
+@finds("match_taught", "match", "feature_error", "validity", "uniqueness", "novelty")
 def sequences(model: VAE, data: Data, held_out: Split, *, number: Count = 10_000, seed: Seed = 0) -> Measured:
     """Exact matches of held-out sequences, in per cent of them, and what ``number`` draws x ~ p(x | z), z ~ p(z), are.
 

@@ -8,7 +8,7 @@ from scipy.special import i0e, logsumexp  # type: ignore[import-untyped]
 from flowvae.data import Data, Split
 from flowvae.data.toys import ARMS, BEND, BLUR, LENGTH, MIDDLE, RADII, SCALE, THICKNESS, WIDTH, upper_moon
 from flowvae.errors import InputError
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import register
 
@@ -20,6 +20,7 @@ ROWS = 256
 
 
 @register("measure", "true_density")
+@finds("true_log_likelihood")
 def true_density(model: VAE, data: Data, held_out: Split) -> Measured:
     """``true_log_likelihood``: the mean of log p(x) over the held-out points, p the density that they are drawn from.
 

@@ -13,7 +13,7 @@ from flowvae.engine.generators import aside
 from flowvae.errors import InputError
 from flowvae.evaluation.context import inputs
 from flowvae.latents import FromPrior, Given
-from flowvae.measures.base import Measured
+from flowvae.measures.base import Measured, finds
 from flowvae.model import VAE
 from flowvae.registry import Count, Positive, register
 
@@ -30,6 +30,7 @@ MOST = 3
 
 
 @register("measure", "true_posterior")
+@finds("posterior_kl", "posterior_kl_*")
 def true_posterior(
     model: VAE,
     data: Data,
