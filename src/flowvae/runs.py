@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from flowvae import registry
-from flowvae.config import PLACES, Config, EvaluationOptions
+from flowvae.config import PATHS, Config, EvaluationOptions
 from flowvae.data import Data, Split, load_data, require_support, resolve_data, taken_over
 from flowvae.data.rows import load_rows
 from flowvae.engine import Fitted, fit, load, read_journal
@@ -23,6 +23,9 @@ from flowvae.files import save_arrays, write_text
 from flowvae.model import VAE, build_model
 from flowvae.overrides import with_overrides
 from flowvae.schema import Schema
+
+SCALED = ("binarise", "dequantise", "flip", "scale")
+"""Entries of ``data`` that say how rows become x, whichever of them a split holds."""
 
 SHOWN = {"samples": 64, "reconstructions": 16, "ancestral": 12, "tempered": 25}
 
@@ -122,6 +125,8 @@ def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -
     if set(tables) != {"data"}:
         raise InputError("expected a change of data on a trained run; got another: write --set data.scale=255")
     table = resolve_data(tables["data"])
+    if data is None:
+        require_as_dealt(run, table)
     found = load_data(table) if data is None or "path" not in table else load_rows(table, run.schema)
     if found.event_shape != run.model.event_shape:
         raise InputError(
@@ -129,10 +134,21 @@ def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -
             "choose other data, or train on these"
         )
     check_support(run.config, found)
-    changed = {key for key in table if table[key] != run.config.data.get(key)}
-    if data is None and changed <= set(PLACES):
-        require_unchanged(run, found)
+    if data is None:
+        moved = {**run.config.data, **{key: table[key] for key in PATHS if key in table}}
+        require_unchanged(run, found if moved == table else load_data(moved))
     return found
+
+
+def require_as_dealt(run: Opened, table: dict[str, Any]) -> None:
+    """Raise `InputError` where a changed ``table`` of a run's own data may deal them to other splits."""
+    own = run.config.data
+    for key in table:
+        if table[key] != own.get(key) and key not in (*PATHS, *SCALED):
+            raise InputError(
+                f"expected the data as they were dealt for training; got a change of data.{key}, after which a split "
+                "may hold training data: leave it out, or give other data by --data"
+            )
 
 
 def require_unchanged(run: Opened, data: Data) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import flowvae as fv
+from flowvae import InputError
 from flowvae.cli import main
 from flowvae.config import Config
 from flowvae.data import omniglot
@@ -104,6 +105,38 @@ def test_a_run_s_own_data_are_known_again_wherever_they_lie(tmp_path: Path, caps
     assert main(["evaluate", str(run), "--data-dir", str(tmp_path / "other"), "--quiet"]) == 2
     assert "was trained on; got others under the same name" in capsys.readouterr().err
     assert (run / "evaluation.json").read_bytes() == kept
+
+
+@pytest.fixture
+def own(trained: Path, tmp_path: Path) -> Opened:
+    """A run that was trained on a file."""
+    np.save(tmp_path / "own.npy", fv.load_data("digits").train.values[:50].numpy())
+    data = {"name": "file", "path": str(tmp_path / "own.npy"), "scale": 16, "binarise": "dynamic"}
+    config = Config.resolve({"data": data, "latents": {"dim": 2}})
+    model, found = untrained(config)
+    (tmp_path / "environment.json").write_text(json.dumps({"data": {"digest": found.digest}}))
+    return Opened(tmp_path, config, model, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("change", ["seed=1", "test=0.2", "validation=0.5", "name=digits"])
+def test_a_runs_own_data_are_not_dealt_anew(own: Opened, change: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"expected the data as they were dealt for training; got .* data\.{change[:4]}"
+    ):
+        data_of(own, changes=[f"data.{change}"])
+
+
+def test_a_runs_own_file_may_have_moved_but_not_changed(own: Opened, tmp_path: Path) -> None:
+    kept = data_of(own)
+    (tmp_path / "own.npy").rename(tmp_path / "moved.npy")
+    there = f"data.path={tmp_path / 'moved.npy'}"
+    assert torch.equal(data_of(own, changes=[there]).test.values, kept.test.values)
+    thresholds = data_of(own, changes=[there, "data.binarise=threshold"])
+    assert (thresholds.test.binarise, thresholds.digest) == ("threshold", kept.digest)
+    np.save(tmp_path / "moved.npy", fv.load_data("digits").train.values[1:51].numpy())
+    for changes in ([there], [there, "data.binarise=threshold"], [there, "data.binarise=static-seeded"]):
+        with pytest.raises(InputError, match="got others under the same name"):
+            data_of(own, changes=changes)
 
 
 def test_other_data_are_dequantised_as_the_run_s_own(tmp_path: Path) -> None:

@@ -152,6 +152,13 @@ def test_patience_ends_the_run_early(data, build):
     assert any("no better bound" in record.get("message", "") for record in fitted.history)
 
 
+@pytest.mark.parametrize(("objective", "epochs"), [({}, 4), ({"warmup": 6}, 9), ({"warmup": 2, "period": 4}, 7)])
+def test_patience_does_not_count_epochs_in_which_beta_rises(data, build, objective, epochs):
+    """Nothing is learned at such a rate: the first validation is the best, and three more count."""
+    fitted = fit(build(), data, epochs=50, patience=3, optimiser={"lr": 1e-30}, objective=objective, quiet=True)
+    assert (fitted.best_epoch, fitted.epochs) == (1, epochs)
+
+
 def test_warm_up_and_schedule_follow_their_clocks(data, build):
     phases = [{"epochs": 2}, {"epochs": 2}, {"epochs": 2, "reset": True, "optimiser": {"lr": 0.01}}]
     fitted = fit(

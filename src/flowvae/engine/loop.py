@@ -265,7 +265,8 @@ class Loop:
         self.log.watch.lap(training=True)
         with averaged(self.average):
             found = validate(self.model, self.validation, self.fabric, VALIDATION_SEED)
-            if best := state.judge(found.elbo, self.training.validate_every):
+            borne = 0 if self.stage.is_warming(state.clock) else self.training.validate_every
+            if best := state.judge(found.elbo, borne):
                 state.best_weights = copied(self.model.state_dict())
         self.stage.schedule.observe(found.elbo)
         self.log.validation(asdict(found) | self.model.latents.account(), best=best)

@@ -69,7 +69,7 @@ class Training(BaseModel):
     ema: Decay | None = None
     """Decay of the exponential moving average of the weights, which then are validated and kept."""
     patience: Count | None = None
-    """End a phase after this many epochs without a better validation bound."""
+    """End a phase after this many epochs without a better validation bound; those in which beta rises do not count."""
     validate_every: Count = 1
     checkpoint_every_seconds: Positive = 60.0
     log_every: Count = 50

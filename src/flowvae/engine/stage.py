@@ -60,7 +60,11 @@ class Stage:
     def is_warming_at_end(self, clock: int) -> bool:
         """Whether beta still rises at the end of the phase that begins at ``clock`` steps."""
         end = clock + self.steps
-        return self.beta(end - 1) < self.beta(end) < self.beta(end + 1)
+        return self.is_warming(end) and self.is_warming(end + 1)
+
+    def is_warming(self, clock: int) -> bool:
+        """Whether beta has just risen."""
+        return self.beta(clock - 1) < self.beta(clock)
 
     def drop_gradients(self) -> None:
         """Free them, so that the next backward pass writes instead of adds."""

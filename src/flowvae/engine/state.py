@@ -37,7 +37,7 @@ class State:
     best_epoch: int | None = None
     best_weights: dict[str, Any] | None = None
     stale: int = 0
-    """Epochs since the best validation."""
+    """Epochs since the best validation, but for those in which beta rose."""
     beta: float = 1.0
     """The objective's weight of the rate in the last step."""
     lr: float = 0.0
@@ -58,7 +58,7 @@ class State:
         self.sums, self.steepest = self.sums.to(device), self.steepest.to(device)
 
     def judge(self, elbo: float, epochs: int) -> bool:
-        """Whether a validation, ``epochs`` after the one before, is the best so far; if so it is noted as such."""
+        """Whether a validation is the best so far; if so it is noted, else ``epochs`` more have passed without one."""
         best = math.isfinite(elbo) and (self.best is None or elbo > self.best)
         self.stale = 0 if best else self.stale + epochs
         if best:
