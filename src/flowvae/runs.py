@@ -134,6 +134,7 @@ def data_of(run: Opened, data: str | None = None, changes: Iterable[str] = ()) -
             "choose other data, or train on these"
         )
     check_support(run.config, found)
+    require_columns(run, found)
     if data is None:
         moved = {**run.config.data, **{key: table[key] for key in PATHS if key in table}}
         require_unchanged(run, found if moved == table else load_data(moved))
@@ -153,12 +154,27 @@ def require_as_dealt(run: Opened, table: dict[str, Any]) -> None:
 
 def require_unchanged(run: Opened, data: Data) -> None:
     """Raise `InputError` unless ``data`` are what the run was trained on, split as they were then."""
-    environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
-    if data.digest != environment["data"]["digest"]:
+    if data.digest != _trained_on(run)["digest"]:
         raise InputError(
             f"expected the data that {str(run.path)!r} was trained on; got others under the same name, whose split may "
             "hold training data: bring them back as they were, or give the others by --data"
         )
+
+
+def require_columns(run: Opened, data: Data) -> None:
+    """Raise `InputError` where tables name their columns, and the run was trained on others, or in another order."""
+    trained = _trained_on(run).get("columns", []) if data.columns else []
+    for place, (own, other) in enumerate(zip(trained, data.columns, strict=False)):
+        if own != other:
+            raise InputError(
+                f"expected the columns that the run was trained on; got {other!r} in place of {own!r}, number {place}, "
+                "counted from 0: bring them into that order, and give them these names"
+            )
+
+
+def _trained_on(run: Opened) -> dict[str, Any]:
+    """What the run has kept of its data."""
+    return dict(json.loads((run.path / "environment.json").read_text(encoding="utf-8"))["data"])
 
 
 def evaluate_rows(

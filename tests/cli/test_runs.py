@@ -231,6 +231,45 @@ def test_score_is_the_evaluation_row_by_row(
     assert f"mean log p(x) {library.log_likelihood:.2f} with 20 samples" in said
 
 
+def test_images_of_a_folder_are_told_by_their_files(trained: Path, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number, values in enumerate(fv.load_data("digits").test.values[:3].numpy()):
+        Image.fromarray(values[0]).save(tmp_path / "pictures" / f"{'cab'[number]}.png")
+    change = ["--data", "pictures", "--set", "data.scale=16"]
+    command("score", trained, *change, "-o", "p.csv")
+    with (tmp_path / "p.csv").open() as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["a.png", "b.png", "c.png"]
+    command("encode", trained, *change, "-o", "z.npz")
+    with np.load(tmp_path / "z.npz") as arrays:
+        assert arrays["files"].tolist() == ["a.png", "b.png", "c.png"]
+
+
+def test_columns_of_a_table_are_those_that_were_trained_on(command: Command, tmp_path: Path) -> None:
+    values = np.random.RandomState(0).randn(40, 2)
+    for name, columns in {"own": "a,b", "same": "a,b", "turned": "b,a", "bare": ""}.items():
+        np.savetxt(tmp_path / f"{name}.csv", values, delimiter=",", header=columns, comments="")
+    real = ["likelihood.name=gaussian", "data.binarise=none"]
+    command(
+        "train",
+        "digits",
+        "--data",
+        "own.csv",
+        *(word for change in real for word in ("--set", change)),
+        "--out",
+        "run",
+        *SMALL,
+        "-q",
+    )
+    for name in ("same", "bare"):
+        command("score", "run", "--data", f"{name}.csv", "-o", f"{name}-scores.csv")
+    assert (tmp_path / "same-scores.csv").read_text() == (tmp_path / "bare-scores.csv").read_text()
+    run = fv.runs.open_run(tmp_path / "run")
+    with pytest.raises(
+        InputError, match="expected the columns that the run was trained on; got 'b' in place of 'a', number 0"
+    ):
+        data_of(run, str(tmp_path / "turned.csv"))
+
+
 def test_score_with_splits_and_labels(trained: Path, tmp_path: Path) -> None:
     digits = fv.load_data("digits")
     arrays = {name: split.values.numpy() for name, split in digits.splits.items()}

@@ -111,6 +111,30 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         load_data(tmp_path)
 
 
+@pytest.mark.parametrize("other", ["scan.tif", "SCAN.BMP", "deeper/0.png"])
+def test_images_that_would_be_left_out_are_named(tmp_path: Path, other: str) -> None:
+    save(tmp_path, *some(3, 4, 4))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").touch()
+    assert len(load_data(tmp_path).train) == 1
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).touch()
+    name = other.split("/")[0]
+    with pytest.raises(InputError, match=rf"expected .png or .jpg files alone in the folder .*; got '{name}' beside"):
+        load_data(tmp_path)
+
+
+def test_rows_are_called_as_their_files(tmp_path: Path) -> None:
+    images = some(6, 4, 4)
+    save(tmp_path, *images)
+    data = load_data(tmp_path, binarise="dynamic")
+    for split in data.splits.values():
+        for kept in (split, split.frozen(0), split.take(1)):
+            assert len(kept.names) == len(kept)
+        for name, values in zip(split.names, split.values, strict=True):
+            assert np.array_equal(values[0].numpy(), images[int(name[:3])])
+
+
 def test_images_of_any_size_are_brought_to_one(tmp_path: Path) -> None:
     """The middle square, averaged over boxes; a JPEG is read as what it shows."""
     wide = np.zeros((4, 8), dtype=np.uint8)

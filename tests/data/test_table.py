@@ -49,6 +49,25 @@ def test_one_column_is_a_table(tmp_path: Path) -> None:
     assert table(tmp_path, "height\n1.5\n2.5\n")[0] == [[1.5], [2.5]]
 
 
+def test_columns_keep_their_names(tmp_path: Path) -> None:
+    def columns(text: str) -> tuple[str, ...]:
+        table(tmp_path, text)
+        return read_table(tmp_path / "my.csv")["train"].columns
+
+    assert columns("a,label,b\n1,2,3\n4,5,6\n") == ("a", "b")
+    assert columns("a,b\n1,2\n") == ("a", "b")
+    assert columns("1,2\n3,4\n") == ()
+
+
+@pytest.mark.parametrize("text", ["x\n1\n\n2\n", "1\n\n2\n3\n", "x\n1\n  \n2\n"])
+def test_an_empty_line_between_single_numbers_is_a_missing_one(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"expected a number in every row of my.csv; got none in line [23]: fill"):
+        table(tmp_path, text)
+    assert table(tmp_path, "x\n1\n2\n\n\n")[0] == [[1.0], [2.0]], "lines at the end are none"
+    values = np.array(table(tmp_path, 'x\n1\n""\n2\n')[0])  # as pandas writes it
+    assert np.array_equal(values, [[1.0], [np.nan], [2.0]], equal_nan=True)
+
+
 def test_a_wide_row_is_one_long_cell_to_other_delimiters(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     rows = np.full((2, 20_000), 0.123456)
@@ -87,6 +106,7 @@ def test_missing_cells_are_nan(tmp_path: Path, cell: str) -> None:
         ("a,b\n", "expected rows below the header of my.csv; got none"),
         ("\n \n", "expected a table in my.csv; got no rows"),
         (",x\n0,1.5\n1,2.5\n2,3.5\n", r"got a row number without a name in the first: write the file without it"),
+        ('"","x"\n"1",1.5\n"2",2.5\n"3",3.5\n', r"in the first: .* R: row.names = FALSE"),
         ("label,x\n0.5,1\n1,2\n", "expected whole numbers of 64 bits in 'label' of my.csv"),
         (
             "label,x\n0,1\n,2\n",

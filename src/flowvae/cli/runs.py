@@ -181,6 +181,8 @@ def encode(
     plugin: Plugins = None,
 ) -> None:
     """Write the latents of every datum: one posterior draw `z`, and the posterior's `mean` and `sd`."""
+    import numpy as np
+
     from flowvae import evaluation, files, runs
 
     prepare()
@@ -190,6 +192,8 @@ def encode(
     arrays = evaluation.encode(opened.model, rows, samples=samples, seed=seed)
     if rows.labels is not None:
         arrays["labels"] = rows.labels.cpu().numpy()
+    if rows.names:
+        arrays["files"] = np.array(rows.names)
     files.save_arrays(out, **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     note(f"{out}: {shapes}")
@@ -220,7 +224,8 @@ def score(
         result = runs.evaluate_rows(opened, rows, options, progress)
     found = result.per_datum
     assert found is not None
-    columns = {"row": range(len(rows)), "log_px": found.log_px_hat, "elbo": found.elbo, "ess": found.ess}
+    named = {"file": rows.names} if rows.names else {}
+    columns = {"row": range(len(rows)), **named, "log_px": found.log_px_hat, "elbo": found.elbo, "ess": found.ess}
     if rows.labels is not None:
         columns["label"] = rows.labels.tolist()
     text = io.StringIO()

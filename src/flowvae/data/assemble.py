@@ -42,7 +42,9 @@ def assemble(
         )
     seeds = stream(seed).randint(2**31, size=len(SPLITS))  # one a split, so that no two share their noise
     splits = {
-        split: _split(values[split], parts[split].labels, scale, binarise, int(own_seed))
+        split: replace(
+            _split(values[split], parts[split].labels, scale, binarise, int(own_seed)), names=parts[split].names
+        )
         for split, own_seed in zip(SPLITS, seeds, strict=True)
     }
     support: Support = "sequence" if schema else _support(values, low, high, scale, binarise)
@@ -61,6 +63,7 @@ def assemble(
         support=support,
         digest=_digest(splits),
         spec={},
+        columns=parts["train"].columns,
     )
 
 

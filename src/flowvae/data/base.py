@@ -47,6 +47,8 @@ class Split:
     """Whether a batch mirrors every image left to right, or not, by a coin of its own."""
     cells: int = 0
     """Where not 0, the number L of levels k that a batch spreads by uniform noise u on [0, 1): x = (k + u) / L."""
+    names: tuple[str, ...] = ()
+    """What the rows are called, as the images of a folder by their files; none where they have no names."""
 
     def __post_init__(self) -> None:
         if self.values.ndim < 2 or self.values.dtype not in (torch.uint8, torch.float32):
@@ -130,7 +132,7 @@ class Split:
             rows = slice(start, start + BLOCK)
             x = values[rows].astype(np.float64) / self.scale
             bits[rows] = x > 0.5 if self.binarise == "threshold" else noise.random_sample(x.shape) < x
-        return Split(torch.from_numpy(bits).to(self.values.device), labels=self.labels)
+        return Split(torch.from_numpy(bits).to(self.values.device), labels=self.labels, names=self.names)
 
     def _spread(self, seed: int) -> "Split":
         """The same split with the noise of ``cells`` drawn once, by ``seed``."""
@@ -140,7 +142,7 @@ class Split:
         for start in range(0, len(values), BLOCK):
             rows = slice(start, start + BLOCK)
             spread[rows] = (values[rows] + noise.random_sample(values[rows].shape)) / self.cells
-        return Split(torch.from_numpy(spread).to(self.values.device), labels=self.labels, cells=self.cells)
+        return replace(self, values=torch.from_numpy(spread).to(self.values.device), scale=1.0, flip=False)
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on ``device``."""
@@ -151,7 +153,8 @@ class Split:
         """The first ``n`` rows, or all where there are fewer."""
         if n < 1:
             raise InputError(f"expected at least one row; got {n}: take 1 or more")
-        return replace(self, values=self.values[:n], labels=None if self.labels is None else self.labels[:n])
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(self, values=self.values[:n], labels=labels, names=self.names[:n])
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +173,8 @@ class Data:
     support: Support
     digest: str
     spec: dict[str, Any]
+    columns: tuple[str, ...] = ()
+    """What the columns of rows (D,) are called, where a table says so."""
     valid: Callable[[Sequence[Step]], bool] | None = None
     """Where data are sequences with rules: whether steps keep to them."""
 

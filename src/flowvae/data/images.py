@@ -7,24 +7,32 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowvae.errors import InputError
 
-# Modes of Pillow by what they are read as without loss: grey or RGB.
 ENDINGS = (".png", ".jpg", ".jpeg")
+OTHERS = (".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
+"""Endings of images that are not read: beside those that are, they would be missed in silence."""
+
+# Modes of Pillow by what they are read as without loss: grey or RGB.
 READ_AS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 
 
-def read_images(folder: Path, size: int = 0) -> np.ndarray:
-    """The PNG and JPEG files of ``folder`` by name, as uint8: (N, 1, H, W) where grey, (N, 3, H, W) where RGB.
+def read_images(folder: Path, size: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The PNG and JPEG files of ``folder``, as uint8 (N, 1, H, W) where grey, (N, 3, H, W) where RGB, and their names.
 
     A photograph is turned as it says that it is to be shown.
     With ``size`` they may be of any size: the middle square of each is averaged over boxes to ``size`` x ``size``.
-    Raises `InputError` for a folder without any, and names the first file that cannot be read or differs from
-    the first in size or mode.
+    Raises `InputError` for a folder without any, for images in it that are not read, as those of folders in it, and
+    names the first file that cannot be read or differs from the first in size or mode.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         held = ", ".join(sorted(path.name for path in folder.iterdir())[:3]) or "nothing"
         raise InputError(
             f"expected .png or .jpg files in the folder {folder.name!r}; got {held}: check the path, or convert them"
+        )
+    if left := sorted(path.name for path in folder.iterdir() if _is_left_out(path)):
+        raise InputError(
+            f"expected .png or .jpg files alone in the folder {folder.name!r}; got {left[0]!r} beside them: "
+            "convert it, or move it elsewhere"
         )
     first = _read(paths[0], size)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
@@ -36,7 +44,8 @@ def read_images(folder: Path, size: int = 0) -> np.ndarray:
                 f"got {path.name}, {_describe(image)}: convert it, or set data.size (of 'flowvae check': --size)"
             )
         images[place] = image
-    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(np.moveaxis(images, 3, 1))
+    names = tuple(path.name for path in paths)
+    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(np.moveaxis(images, 3, 1)), names
 
 
 def channels_first(values: np.ndarray) -> np.ndarray:
@@ -46,6 +55,13 @@ def channels_first(values: np.ndarray) -> np.ndarray:
     if values.ndim == 4 and values.shape[3] in (1, 3) and values.shape[1] not in (1, 3):
         return np.ascontiguousarray(np.moveaxis(values, 3, 1))
     return values
+
+
+def _is_left_out(path: Path) -> bool:
+    """Whether there are images in ``path`` that are not read: in another format, or a folder deeper."""
+    if path.is_dir():
+        return any(inner.suffix.lower() in ENDINGS for inner in path.iterdir())
+    return path.suffix.lower() in OTHERS
 
 
 def _read(path: Path, size: int) -> np.ndarray:

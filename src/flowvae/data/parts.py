@@ -13,17 +13,21 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows (N, *event) with their labels (N,), as numpy read them."""
+    """Rows (N, *event) with their labels (N,), as numpy read them, and what the file calls rows and columns."""
 
     values: np.ndarray
     labels: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
 
     def rows(self, indices: np.ndarray | slice) -> "Part":
-        """The rows ``indices`` with their labels."""
-        return Part(self.values[indices], None if self.labels is None else self.labels[indices])
+        """The rows ``indices`` with their labels and names."""
+        labels = None if self.labels is None else self.labels[indices]
+        names = tuple(np.array(self.names)[indices].tolist()) if self.names else ()
+        return Part(self.values[indices], labels, names, self.columns)
 
 
 Parts = dict[str, Part]

@@ -43,7 +43,8 @@ def read(path: str | Path, size: int = 0) -> Parts:
         raise InputError("expected a file or a folder; got an empty name: give one")
     place = Path(path).expanduser()
     if place.is_dir():
-        return {"train": Part(read_images(place, size))}
+        images, names = read_images(place, size)
+        return {"train": Part(images, names=names)}
     if not place.is_file():
         raise InputError(f"expected a file or a folder; got {str(path)!r}, which does not exist: check the path")
     readers = {".npz": _read_npz, ".npy": _read_npy, ".csv": read_table, ".tsv": read_table}

@@ -34,7 +34,10 @@ def read_table(path: Path) -> Parts:
     except UnicodeDecodeError as error:
         got = f"expected a table as UTF-8 text in {path.name}; got something else ({error})"
         raise InputError(f"{got}: save it as UTF-8") from None
-    names = names or [f"column {column}" for column in range(values.shape[1])]
+    if values.shape[1] == 1:
+        _refuse_gaps(path)
+    if not names:
+        return {"train": Part(values)}
     _refuse_index(names, values, path)
     return {"train": _without_labels(names, values, path)}
 
@@ -53,7 +56,9 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each after the number of lines read so far."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
-        yield from ((reader.line_num, row) for row in reader if any(cell.strip() for cell in row) or len(row) > 1)
+        for row in reader:
+            if any(cell.strip() for cell in row) or len(row) > 1 or row == [""]:  # "" is a cell, and empty
+                yield reader.line_num, row
 
 
 def _delimiter(path: Path) -> str:
@@ -137,20 +142,32 @@ def _number(cell: str) -> float | None:
         return None
 
 
+def _refuse_gaps(path: Path) -> None:
+    """In a table of one column an empty line between others is a row whose value is missing."""
+    empty = 0
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if empty and line.strip():
+            raise InputError(
+                f"expected a number in every row of {path.name}; got none in line {empty}: fill it in, or leave it out"
+            )
+        empty = empty or (0 if line.strip() else number)
+
+
 def _refuse_index(names: list[str], values: np.ndarray, path: Path) -> None:
-    """A nameless first column that counts the rows is an index: a model would learn it as data."""
-    counts = len(values) > 1 and np.array_equal(values[:, 0], np.arange(len(values)))
+    """A nameless first column that counts the rows, from 0 or 1, is an index: a model would learn it as data."""
+    counts = len(values) > 1 and bool((np.diff(values[:, 0]) == 1).all())
     if names[0] in ("", "Unnamed: 0") and counts:
         raise InputError(
             f"expected data in every column of {path.name}; got a row number without a name in the first: "
-            "write the file without it (pandas: index=False)"
+            "write the file without it (pandas: index=False; R: row.names = FALSE)"
         )
 
 
 def _without_labels(names: list[str], values: np.ndarray, path: Path) -> Part:
     found = [column for column, name in enumerate(names) if name.lower() in ("label", "labels")]
+    columns = tuple(name for column, name in enumerate(names) if column not in found)
     if not found:
-        return Part(values)
+        return Part(values, columns=columns)
     if len(found) > 1:
         both = " and ".join(repr(names[column]) for column in found)
         raise InputError(f"expected one column of labels in {path.name}; got {both}: rename or leave out all but one")
@@ -164,4 +181,4 @@ def _without_labels(names: list[str], values: np.ndarray, path: Path) -> Part:
         )
     if values.shape[1] == 1:
         raise InputError(f"expected columns beside {names[0]!r} in {path.name}; got none: add data")
-    return Part(np.delete(values, found, axis=1), labels.astype(np.int64))
+    return Part(np.delete(values, found, axis=1), labels.astype(np.int64), columns=columns)

@@ -40,6 +40,7 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
             "sizes": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
             "binarise": data.train.binarise,
             "event_shape": list(data.event_shape),
+            **({"columns": list(data.columns)} if data.columns else {}),
             **({"schema": data.event_shape.table()} if isinstance(data.event_shape, Schema) else {}),
             "support": data.support,
         },
