@@ -254,7 +254,7 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured
         "rate": evaluation.rate,
         "distortion": evaluation.distortion,
         "ess": evaluation.ess,
-        "active_units": sum(evaluation.active_units),
+        "active_units": None if None in evaluation.active_units else sum(filter(None, evaluation.active_units)),
         "bits_per_dim": evaluation.bits_per_dim,
         **measured.figures,
     }

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from flowvae.data import Split
+from flowvae.distributions import DiagonalNormal
 from flowvae.evaluation import encode, evaluate
 from flowvae.evaluation.latent import Code, Codes, Moments
 from flowvae.model import VAE, build_model
@@ -117,6 +118,33 @@ def test_active_units_under_a_flow_are_told_from_the_noise_of_their_draws():
     result = evaluate(model, data, samples=20)
     assert result.rate == pytest.approx(0, abs=1e-6)
     assert result.active_units == [0]
+    assert "active units                0\n" in str(result)
+    for few in (1, 2):
+        result = evaluate(model, data, samples=few)
+        assert result.active_units == [None], "noise of sqrt(2 / 2000) / K, twice, is above 0.01"
+        assert "active units                ?\n" in str(result)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10, 100])
+def test_kl_per_dimension_by_few_draws_is_that_by_many(samples):
+    """Draws of a known Gaussian: on average over data the KL is right, however few there are of each."""
+    loc, scale, count = torch.tensor([0.0, 1.0, -2.0]), torch.tensor([1.0, 0.3, 2.0]), 40_000
+    prior = DiagonalNormal(torch.zeros(3), torch.zeros(3))
+    z = loc + scale * torch.randn(samples, count, 3)
+    found = Moments(z.mean(0), z.var(0, correction=0), None, -prior.log_terms(z).mean(0))
+    code = Code(count, samples, found)
+    code.add(range(count), samples, found)
+    expected = gaussian_kl(loc, scale.square())
+    np.testing.assert_allclose(code.kl.mean(0), expected, atol=8 * (1 / (samples * count)) ** 0.5 * 4)
+
+
+def test_one_draw_below_another_group_cannot_tell_its_noise():
+    found = Moments(torch.randn(50, 4), torch.zeros(50, 4), torch.ones(50, 4), torch.ones(50, 4))
+    for below, samples, told in ((False, 1, True), (True, 1, False), (True, 5, True)):
+        codes, code = Codes(found), Code(50, samples, found, below=below)
+        code.add(range(50), samples, found)
+        codes.add(code)
+        assert (codes.active_units is not None) == told
 
 
 def test_codes_of_parts_are_those_of_the_whole():
@@ -134,7 +162,9 @@ def test_codes_of_parts_are_those_of_the_whole():
             codes.add(code)
     assert parts.active_units == whole.active_units == 3
     assert parts.kl_per_dimension is not None
-    entropy = 0.5 * (found.spread.double() * 10 / 9).log() + 0.5 + 0.5 * math.log(2 * math.pi)
+    half = torch.tensor(4.5, dtype=torch.float64)
+    log = (found.spread.double() * 10 / 9).log() - torch.digamma(half) + half.log()
+    entropy = 0.5 * log + 0.5 + 0.5 * math.log(2 * math.pi)
     expected = (found.cost.double() - entropy).mean(0)
     for codes in (whole, parts):
         np.testing.assert_allclose(codes.kl_per_dimension, expected, rtol=1e-6)

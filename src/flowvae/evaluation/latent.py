@@ -1,5 +1,6 @@
 """What the draws tell about the latent code: posterior moments, KL per dimension, active units."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -65,10 +66,14 @@ def _shared(t: Tensor) -> Tensor:
 
 
 class Code:
-    """The moments of one group over all draws of ``count`` data, added up chunk by chunk in double precision."""
+    """The moments of one group over all draws of ``count`` data, added up chunk by chunk in double precision.
 
-    def __init__(self, count: int, samples: int, like: Moments):
+    ``below`` says that q may depend on the draws of other groups.
+    """
+
+    def __init__(self, count: int, samples: int, like: Moments, *, below: bool = False):
         self.samples = samples
+        self._is_exact = like.within is not None and not below
         zero = like.mean.new_zeros(count, *like.mean.shape[1:], dtype=torch.float64)
         self._mean, self._square = zero, zero.clone()
         self._within = None if like.within is None else zero.clone()
@@ -99,14 +104,24 @@ class Code:
         """KL(q(z_i | x) || p(z_i)) of each marginal, ``(N, *event)``, in nats.
 
         Exact where q is Gaussian. Else the entropy of q(z_i | x) is taken for that of the Gaussian with the same
-        variance, the largest possible: a lower bound, estimated from the draws; None where there is but one.
+        variance, the largest possible: a lower bound, estimated from the draws without the bias that the logarithm of
+        few of them has, E[log s^2] = log sigma^2 + psi(nu / 2) - log(nu / 2), nu = K - 1; None where there is but one.
         """
         if self._cost is None or (self._within is None and self.samples < 2):
             return None
         if self._within is not None:
             return self._cost
-        entropy = 0.5 * self.spread.clamp(min=torch.finfo(torch.float64).tiny).log() + 0.5 + HALF_LOG_2PI
+        half = self.spread.new_tensor((self.samples - 1) / 2)
+        bias = torch.digamma(half) - half.log()
+        entropy = 0.5 * (self.spread.clamp(min=torch.finfo(torch.float64).tiny).log() - bias + 1) + HALF_LOG_2PI
         return self._cost - entropy
+
+    @property
+    def noise(self) -> Tensor | None:
+        """The variance of ``mean`` as an estimate, averaged over the data, ``event``; None where one draw is all."""
+        if self.samples < 2 and not self._is_exact:
+            return None
+        return self.spread.mean(0) / self.samples
 
     @property
     def spread(self) -> Tensor:
@@ -123,7 +138,9 @@ class Codes:
 
     def __init__(self, like: Moments):
         zero = like.mean.new_zeros(like.mean.shape[1:], dtype=torch.float64)
-        self.count, self._mean, self._variance, self._noise, self.kl_per_dimension = 0, zero, zero, zero, zero
+        self.count, self._mean, self._variance = 0, zero, zero
+        self._noise: Tensor | None = zero
+        self.kl_per_dimension = zero
 
     def add(self, code: Code) -> None:
         """Count the data of ``code``: variances of parts make that of the whole with the distance of their means."""
@@ -134,15 +151,23 @@ class Codes:
         between = share * (1 - share) * (mean - self._mean).square()
         self._variance = self._variance.lerp(variance, share) + between
         self._mean = self._mean.lerp(mean, share)
-        self._noise = self._noise.lerp(code.spread.mean(0) / code.samples, share)
-        kl, before = code.kl, self.kl_per_dimension
-        self.kl_per_dimension = None if kl is None or before is None else before.lerp(kl.mean(0), share)
+        self._noise = _averaged(self._noise, code.noise, share)
+        self.kl_per_dimension = _averaged(self.kl_per_dimension, None if code.kl is None else code.kl.mean(0), share)
 
     @property
-    def active_units(self) -> int:
-        """Dimensions with Var_x( E[z_i | x] ) > 0.01, the noise of the estimated E[z_i | x] taken off, if several draws
-        tell it.
+    def active_units(self) -> int | None:
+        """Dimensions with Var_x( E[z_i | x] ) > 0.01, the noise of the estimated E[z_i | x] taken off.
+
+        None where there are too few draws to tell: the noise is unknown, or twice its standard error, noise sqrt(2 / N)
+        of N data, is above 0.01.
 
         Reference: Burda, Grosse, Salakhutdinov (2016), arXiv:1509.00519.
         """
+        if self._noise is None or 2 * float(self._noise.max()) * math.sqrt(2 / self.count) > ACTIVE:
+            return None
         return int((self._variance - self._noise > ACTIVE).sum())
+
+
+def _averaged(before: Tensor | None, new: Tensor | None, share: float) -> Tensor | None:
+    """The mean with that of new data, which are a ``share`` of all; None where either is not known."""
+    return None if before is None or new is None else before.lerp(new, share)

@@ -118,7 +118,7 @@ class _Pass:
 
     def _codes(self, count: int) -> list[Code]:
         """The codes of ``count`` data, a group each, to be added up."""
-        return [Code(count, self.samples, like) for like in self.likes]
+        return [Code(count, self.samples, like, below=group > 0) for group, like in enumerate(self.likes)]
 
     def _block(self, rows: range) -> tuple[Tensor, Tensor]:
         """log p(x), bound and effective sample size of the data ``rows``, ``(3, rows)``; KL ``(groups, rows)``."""

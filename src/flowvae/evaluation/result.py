@@ -1,5 +1,6 @@
 """The record of an evaluation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -42,9 +43,9 @@ class Evaluation:
     """Of each group, the KL of the marginal of each dimension: exact for a Gaussian posterior; else a lower bound,
     which takes the marginal for Gaussian. Empty where the prior is no Gaussian, and where one draw stands for a
     posterior that is none."""
-    active_units: list[int]
+    active_units: list[int | None]
     """Of each group, the dimensions whose posterior mean varies over the data by more than 0.01. Where that mean is
-    estimated, behind a flow or below another group, one draw cannot tell its noise from activity, and counts both."""
+    estimated, behind a flow or below another group, few draws of few data cannot tell its noise from activity: None."""
     bits_per_dim: float | None
     """-log_likelihood / (D log 2), of a probability of bits, bytes or other levels, and log2 L more for a density of L
     levels spread by noise; None for densities of what is not spread, and for values between 0 and 1 scored as bits."""
@@ -79,11 +80,20 @@ class Evaluation:
         if self.bits_per_dim is not None:
             lines["bits per dimension"] = f"{self.bits_per_dim:10.3f}"
         if self.active_units:
-            lines["active units"] = f"{' + '.join(map(str, self.active_units)):>9}"
+            lines["active units"] = f"{units(self.active_units):>9}"
         lines["effective samples"] = f"{self.ess:9.1f} of {self.samples}"
         graphs = f", mean over {self.graphs} graphs drawn by open gates" if self.graphs > 1 else ""
         head = f"nats per datum (standard error) over {self.count} data, binarise = {self.binarise}, seed = {self.seed}"
         return "\n".join([head + graphs, *(f"{name:<20}{value}" for name, value in lines.items())])
+
+
+def units(active: Sequence[int | None]) -> str:
+    """The active units of every group in words.
+
+    >>> units([16, 3]), units([16, None])
+    ('16 + 3', '16 + ?')
+    """
+    return " + ".join("?" if number is None else str(number) for number in active)
 
 
 def _with_error(value: float, error: float | None) -> str:

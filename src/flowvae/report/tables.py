@@ -95,7 +95,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
                 *(number(as_shown(e, name)) for name in ("gap", "rate", "distortion")),
                 number(as_shown(e, "bits_per_dim"), 3),
                 number(as_shown(e, "ess"), 1),
-                " + ".join(map(str, e.get("active_units", []))) or NONE,
+                " + ".join(number(units, 0) for units in e.get("active_units", [])) or NONE,
                 number(e.get("count"), 0),
                 binarise,
                 number(e.get("samples"), 0),
