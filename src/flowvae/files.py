@@ -2,6 +2,8 @@
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from flowvae.errors import InputError
+
+UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises of a .npy or .npz that it cannot read."""
 
 
 def atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -44,8 +49,11 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz, never unpickled; none where there is no such file."""
+    """The arrays of a .npz, never unpickled; none where there is no such file, and `InputError` where it is torn."""
     if not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except UNREADABLE as error:
+        raise InputError(f"expected arrays in {str(path)!r}; got {error}: restore the file or move it away") from None

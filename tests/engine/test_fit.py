@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flowvae import registry
 from flowvae.engine import fit, load, progress, read_journal
 from flowvae.engine.faults import TrainingError
 from flowvae.engine.speed import bench
@@ -141,6 +142,22 @@ def test_weights_of_another_model_are_refused(data, build, tmp_path, change):
     config.write_text(re.sub(rf"\b{key} = \d+", change, config.read_text(), count=1))
     with pytest.raises(InputError, match=r"weights of the model that the recipe describes; got others in .*best"):
         load(tmp_path / "run")
+
+
+class Bare(torch.nn.Module):
+    """A loss that is no `Objective`."""
+
+    samples = 1
+
+    def forward(self, trace, beta):
+        return -trace.log_w.mean()
+
+
+def test_a_loss_that_is_no_objective_is_refused(data, build, monkeypatch):
+    registry.names("objective")
+    monkeypatch.setitem(registry.components._components["objective"], "bare", Bare)
+    with pytest.raises(InputError, match=r"got Bare, which has no terms: derive it from flowvae.objectives.Objective"):
+        fit(build(), data, epochs=1, objective="bare", quiet=True)
 
 
 def test_patience_ends_the_run_early(data, build):

@@ -3,6 +3,7 @@ import pickle
 import pytest
 import torch
 
+from flowvae.engine import weights
 from flowvae.engine.generators import rng_state, set_rng_state
 from flowvae.engine.state import State, load_checkpoint, save_checkpoint
 from flowvae.engine.weights import load_weights, save_weights
@@ -77,3 +78,14 @@ def test_missing_or_broken_weights_are_input_errors(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"not weights")
     with pytest.raises(InputError, match="expected a safetensors file"):
         load_weights(tmp_path / "bad.safetensors")
+
+
+def test_weights_that_may_not_be_read_are_an_input_error(tmp_path, monkeypatch):
+    save_weights(tmp_path / "w.safetensors", {"a": torch.ones(2)})
+
+    def refuse(path, framework):
+        raise OSError("Permission denied (os error 13)")
+
+    monkeypatch.setattr(weights, "safe_open", refuse)
+    with pytest.raises(InputError, match=r"expected a safetensors file; got .*w.safetensors' \(Permission denied"):
+        load_weights(tmp_path / "w.safetensors")

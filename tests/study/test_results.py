@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flowvae import InputError
+from flowvae.files import load_arrays, save_arrays
 from flowvae.results import Results, locked, run_folders, seeds_elsewhere
 from flowvae.study import Study
 
@@ -167,6 +168,11 @@ def test_torn_and_missing_files(tiny: Path, tmp_path: Path) -> None:
     results.path.write_text('{"rows": [')
     with pytest.raises(InputError, match="expected JSON"):
         results.read()
+    save_arrays(results.pictures, a=np.ones(100))
+    for content in (results.pictures.read_bytes()[:60], b"", b"no archive"):
+        results.pictures.write_bytes(content)
+        with pytest.raises(InputError, match=r"expected arrays in '.*tiny.npz'; got .*: restore the file or move it"):
+            load_arrays(results.pictures)
 
 
 def test_folders_are_here_or_elsewhere(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Files to `Parts`, by their ending; nothing is refused here but what cannot be read."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from flowvae.data.images import channels_first, read_images
 from flowvae.data.parts import Part, Parts
 from flowvae.data.table import read_table
 from flowvae.errors import InputError
+from flowvae.files import UNREADABLE
 
 TEXTS = (".txt", ".smi", ".smiles")
 """Endings of files that hold a sequence of tokens a line."""
@@ -98,7 +97,7 @@ def _load(path: Path) -> Any:
         if isinstance(file, np.ndarray) == (path.suffix.lower() == ".npz"):
             raise ValueError("its ending is wrong")
         return file
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"expected a {path.suffix} file of numbers; got {path.name}, which cannot be read: {_remedy(error)}"
         ) from None
@@ -107,7 +106,7 @@ def _load(path: Path) -> Any:
 def _array(file: Any, name: str, path: Path) -> np.ndarray:
     try:
         return file[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"expected numbers in array {name!r} of {path.name}; got what cannot be read: {_remedy(error)}"
         ) from None

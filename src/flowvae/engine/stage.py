@@ -10,6 +10,7 @@ from flowvae.engine.freezing import freeze, parameters_of
 from flowvae.engine.optim import carry_over, load_moments, set_rate
 from flowvae.engine.options import TRAINED, Phase, overlaid
 from flowvae.engine.step import Step, sliced_noise
+from flowvae.errors import InputError
 from flowvae.model import VAE
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Stage:
         self.parameters = freeze(model, phase.freeze, trainable)
         self.slow = [(period, parameters_of(model, part, "every")) for part, period in phase.every.items()]
         self.objective = registry.build("objective", tables["objective"])
+        require_objective(self.objective)
         self.schedule = registry.build("schedule", tables["schedule"])
         self.optimiser = registry.build("optimiser", tables["optimiser"], self.parameters)
         self.steps_per_epoch, self.steps = steps_per_epoch, steps_per_epoch * phase.epochs
@@ -83,3 +85,13 @@ class Stage:
     def __call__(self, x: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         """The loss and the measures of a batch."""
         return self.forward(x, beta)
+
+
+def require_objective(objective: Any) -> None:
+    """Raise `InputError` for a component, as of a plugin, that lacks what training asks of an objective."""
+    for name in ("samples", "terms", "weight"):
+        if not hasattr(objective, name):
+            raise InputError(
+                f"expected an objective with samples, terms and weight; got {type(objective).__name__}, which has no "
+                f"{name}: derive it from flowvae.objectives.Objective"
+            )

@@ -21,15 +21,17 @@ def save_weights(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, Any]:
-    """Read what `save_weights` wrote; `InputError` when the file is missing or not one of these."""
+    """Read what `save_weights` wrote; `InputError` when the file is missing, cannot be read, or is not one of these."""
     if not path.is_file():
         raise InputError(f"expected weights at {str(path)!r}; got no such file: train with run={str(path.parent)!r}")
     try:
         with safe_open(path, framework="pt") as file:
             state: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return state | json.loads((file.metadata() or {}).get("extra", "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise InputError(f"expected a safetensors file; got {str(path)!r} ({error}): train again") from None
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise InputError(
+            f"expected a safetensors file; got {str(path)!r} ({error}): restore it, or train again"
+        ) from None
 
 
 def restore(model: nn.Module, state: dict[str, Any], path: Path) -> None:
