@@ -51,7 +51,7 @@ class Job:
     @property
     def command(self) -> str:
         """What makes this run, anywhere."""
-        return f"flowvae study run {self.study.name} --rows {self.row.name} --seeds {self.seed}"
+        return registry.command_line("study", "run", self.study.source, "--rows", self.row.name, "--seeds", self.seed)
 
 
 def jobs_of(study: Study, runs: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
@@ -272,5 +272,5 @@ def _record(job: Job, run: Run, fitted: Fitted, evaluation: Evaluation, measured
         "provenance": {"command": job.command, "date": now, **kept, "data": data},
     }
     evaluated = {"samples": evaluation.samples, "seed": evaluation.seed}
-    command = f"flowvae study run {job.study.name}"
+    command = registry.command_line("study", "run", job.study.source)
     return record, {"command": command, "date": now, **kept, "data": data, "evaluation": evaluated}

@@ -184,8 +184,9 @@ def test_a_plugin_is_a_component_like_any_other(command: Command, tmp_path: Path
     (tmp_path / "mine.py").write_text(PLUGIN)
     assert "start  float > 0  0.5" in command("show", "shifted", "--plugin", "mine.py").stdout
     flow = ["--set", "latents.posterior.flow.name=shifted", "--set", "latents.posterior.flow.start=0.25"]
-    command("train", "digits", "--out", "run", *SMALL, *flow, "--plugin", "mine.py", "-q")
-    assert "ELBO" in command("evaluate", "run", "--plugin", "mine.py").stdout
-    done = run_process("evaluate", "run", cwd=tmp_path)
+    said = command("train", "digits", "--out", "my run", *SMALL, *flow, "--plugin", "mine.py").stderr
+    (following,) = (line for line in said.splitlines() if line.startswith("next: flowvae "))
+    assert "ELBO" in command(*shlex.split(following)[2:]).stdout
+    done = run_process("evaluate", "my run", cwd=tmp_path)
     assert done.returncode == 2
     assert "expected a flow; got 'shifted'" in done.stderr

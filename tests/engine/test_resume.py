@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowvae.engine import load_weights, read_journal
+from flowvae.engine import load, load_weights, read_journal
+from flowvae.errors import InputError
 
 SCRIPT = Path(__file__).with_name("train_digits.py")
 OPTIONS = {
@@ -81,6 +82,18 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(undisturbed, tmp_pa
     assert start(run).wait(timeout=600) == 0
     assert len([r for r in read_journal(run / "journal.jsonl") if "resumed" in r.get("message", "")]) >= 1
     assert_same(run, undisturbed)
+
+
+def test_a_run_without_a_validation_says_how_to_go_on(tmp_path):
+    run = tmp_path / "run"
+    process = start(run, checkpoint_every_seconds=1e-9)
+    wait_for(lambda: (run / "checkpoint.pt").exists(), process)
+    process.kill()
+    process.wait()
+    (run / "best.safetensors").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"stopped before its first one: go on with `flowvae train .* --resume`"):
+        load(run)
+    assert load(run, "initial")
 
 
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(undisturbed, tmp_path):

@@ -250,3 +250,7 @@ def test_plugins_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     mine.write_text("")
     registry.load_plugin(mine)
     assert registry.plugins() == (mine,)
+    (tmp_path / "my own.py").write_text("")
+    registry.load_plugin(tmp_path / "my own.py")
+    said = registry.command_line("evaluate", "a run", "-k", 5)
+    assert said == f"flowvae evaluate 'a run' -k 5 --plugin {mine} --plugin '{tmp_path / 'my own.py'}'"

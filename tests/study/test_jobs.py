@@ -70,7 +70,7 @@ def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.
     validated = [line["elbo"] for line in read_journal(folder / "journal.jsonl") if line["kind"] == "validation"]
     assert found["validation_elbo"] == max(validated)
     assert found["best_epoch"] == 1 + int(np.argmax(validated))
-    assert found["provenance"]["command"] == "flowvae study run tiny --rows full --seeds 1"
+    assert found["provenance"]["command"] == "flowvae study run tiny.toml --rows full --seeds 1"
     assert record["provenance"]["data"] == {
         "name": "digits", "digest": fv.load_data("digits").digest, "binarise": "dynamic",
     }  # fmt: skip

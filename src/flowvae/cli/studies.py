@@ -73,7 +73,8 @@ def run_study(
     tell = (lambda message: None) if quiet else note
     run_jobs(chosen, Results(results, study.name), parallel=jobs or 1, quiet=quiet, tell=tell)
     if not quiet:
-        note(f"next: flowvae study table {name}" + (f" --results {results}" if results != Path("results") else ""))
+        elsewhere = ["--results", str(results)] if results != Path("results") else []
+        note(f"next: {shlex.join(['flowvae', 'study', 'table', name, *elsewhere])}")
 
 
 @app.command("table")

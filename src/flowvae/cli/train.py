@@ -31,6 +31,7 @@ def train(
     Ctrl-C and SIGTERM save and say how to go on.
     """
     from flowvae import runs
+    from flowvae.registry import command_line
 
     prepare()
     config = load_recipe(recipe, changes, data, data_dir)
@@ -43,4 +44,4 @@ def train(
     elif not quiet:
         best = f"{fitted.best_elbo:.2f} at epoch {fitted.best_epoch}" if fitted.best_elbo is not None else "none"
         typer.echo(f"{fitted.epochs} epochs in {fitted.seconds:.0f} s; best validation ELBO {best}")
-        note(f"next: flowvae evaluate {out}")
+        note(f"next: {command_line('evaluate', out)}")

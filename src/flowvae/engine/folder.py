@@ -1,7 +1,6 @@
 """A run's folder: what lies in it under which name, and how to open it."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,8 +58,7 @@ class Folder:
     @property
     def resumption(self) -> str:
         """The command that goes on with the run."""
-        command = ["flowvae", "train", str(self.config), "--out", str(self.path), "--resume"]
-        return shlex.join(command + [part for path in registry.plugins() for part in ("--plugin", str(path))])
+        return registry.command_line("train", self.config, "--out", self.path, "--resume")
 
     def goes_on(self, resume: Resume) -> bool:
         """Whether there is a checkpoint to go on from; a run that was stopped before its first one begins again.

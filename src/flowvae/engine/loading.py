@@ -23,6 +23,11 @@ def load(run: str | Path, which: str = "best") -> VAE:
     folder = Folder(Path(run))
     if not folder.config.is_file():
         raise InputError(f"expected the folder of a run; got {str(run)!r}, which has no config.toml: check the path")
+    if which == "best" and folder.checkpoint.is_file() and not folder.weights(which).is_file():
+        raise InputError(
+            f"expected a run with a validation, which tells its best weights; got {str(run)!r}, which was stopped "
+            f"before its first one: go on with `{folder.resumption}`"
+        )
     weights = load_weights(folder.weights(which))
     tables = _parsed(folder.config, tomllib.loads)
     spec = {part: tables[part] for part in PARTS if part in tables}

@@ -5,7 +5,7 @@ defaults. What the author of a component needs is imported from here.
 """
 
 from flowvae.registry.components import PACKAGES, build, component, cost, describe, names, options, register, resolve
-from flowvae.registry.plugin import load_plugin, plugins
+from flowvae.registry.plugin import command_line, load_plugin, plugins
 from flowvae.registry.signature import (
     Count,
     Fraction,
@@ -22,6 +22,6 @@ from flowvae.registry.signature import (
 
 __all__ = [
     "PACKAGES", "Count", "Fraction", "Kind", "NonNegative", "NonNegativeFloat", "Option", "Positive", "Seed", "Several",
-    "Spec", "build", "component", "cost", "describe", "load_plugin", "names", "options", "plugins", "register",
-    "resolve", "validated",
+    "Spec", "build", "command_line", "component", "cost", "describe", "load_plugin", "names", "options", "plugins",
+    "register", "resolve", "validated",
 ]  # fmt: skip

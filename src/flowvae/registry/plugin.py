@@ -1,6 +1,7 @@
 """Plugins: files of the user's, whose components join the library's."""
 
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 from traceback import extract_tb
@@ -42,6 +43,12 @@ def load_plugin(path: str | Path) -> None:
 def plugins() -> tuple[Path, ...]:
     """The plugins loaded so far: another process that is to go on with this one's work needs them too."""
     return tuple(_plugins)
+
+
+def command_line(*words: object) -> str:
+    """``flowvae words...`` as one would write it, with the plugins that this process has loaded."""
+    loaded = [word for path in _plugins for word in ("--plugin", path)]
+    return shlex.join(["flowvae", *map(str, (*words, *loaded))])
 
 
 def _place(error: Exception, file: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -77,9 +78,10 @@ def _read(folder: Path, name: str, group: str) -> Run:
     weights = any((folder / f"{kind}.safetensors").exists() for kind in ("best", "last"))
 
     done, asked = _epochs(history, config)
-    recipe, out = shlex.quote(str(folder / "config.toml")), shlex.quote(str(folder))
-    resume, evaluate = f"flowvae train {recipe} --out {out} --resume", f"flowvae evaluate {out}"
-    anew = f"flowvae train {recipe} --out {shlex.quote(str(folder) + '-again')}"
+    recipe, out, plugins = str(folder / "config.toml"), str(folder), _plugins(environment or {})
+    resume = shlex.join(["flowvae", "train", recipe, "--out", out, "--resume", *plugins])
+    anew = shlex.join(["flowvae", "train", recipe, "--out", f"{out}-again", *plugins])
+    evaluate = shlex.join(["flowvae", "evaluate", out, *plugins])
     parts = (
         (
             asked is None or done >= asked or history.ended_early,
@@ -158,6 +160,14 @@ def _names(folders: Sequence[Path]) -> list[tuple[str, str]]:
         if len(set(names)) == len(names):
             break
     return [(n, n.rpartition("/")[0] if own else n) for n, own in zip(names, seeded, strict=True)]
+
+
+def _plugins(environment: dict[str, Any]) -> list[str]:
+    """The plugins that a run was made with, as options of a command."""
+    words = shlex.split(str(environment.get("command") or ""))
+    named = [word.removeprefix("--plugin=") for word in words if word.startswith("--plugin=")]
+    named += [value for option, value in pairwise(words) if option == "--plugin"]
+    return [word for path in named for word in ("--plugin", path)]
 
 
 def _json(path: Path) -> dict[str, Any] | None:
