@@ -62,6 +62,7 @@ Refused = Callable[..., str]
         ("show ifa", "expected the name of a component; got 'ifa'; did you mean 'iaf'?"),
         ("show flow/planr", "expected a flow; got 'planr'; did you mean 'planar'?"),
         ("show flw/planar", "expected a kind of component; got 'flw'; did you mean 'flow'?"),
+        ("check ", "expected a file or a folder; got an empty name"),
         ("check no.csv", "expected a file or a folder; got 'no.csv', which does not exist"),
         ("study rn", "expected a command of 'flowvae study'; got 'rn'; did you mean 'run'?"),
         (
@@ -81,6 +82,9 @@ Refused = Callable[..., str]
             "expected --seeds once; got it again: give it one value",
         ),
         ("train digits --out x --out=y", "expected --out once; got it again"),
+        ("sample no -ox.png -n3 -n4", "expected -n once; got it again"),
+        ("study run digits-demo --data-dir nowhere", "expected a folder that holds data for --data-dir; got 'nowhere'"),
+        ("train mnist-vae --out x --data-dir nowhere", "for --data-dir; got 'nowhere': check the path"),
         ("study run digits-demo --jobs 0", "--jobs: expected greater than or equal to 1"),
         ("study table mnist-mlp", "make them with 'flowvae study run mnist-mlp'"),
         ("study table mnist-mlp --format pdf", "--format: 'pdf' is not one of 'text', 'markdown', 'html', 'json'"),
@@ -92,7 +96,7 @@ Refused = Callable[..., str]
     ],
 )
 def test_mistakes(arguments: str, said: str, refused: Refused, tmp_path: Path) -> None:
-    assert said in refused(*arguments.split())
+    assert said in refused(*arguments.split(" "))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,6 +133,19 @@ def test_arrays_and_tables_are_never_overwritten(refused: Refused, trained: Path
         (tmp_path / name).write_text("precious")
         assert f"expected a new file; got '{name}', which exists" in refused(*arguments, trained, "-o", name)
         assert (tmp_path / name).read_text() == "precious"
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    refused: Refused, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file/p.csv", "file/deeper/p.csv"):
+        assert f"got '{Path(place).parent}', where a file is" in refused("score", trained, "-o", place)
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
+    before = (trained / "evaluation.json").read_bytes()
+    for arguments in (["evaluate", trained], ["reconstruct", trained], ["structure", trained]):
+        assert f"expected a folder to write to; got '{trained}', which is read-only" in refused(*arguments)
+    assert (trained / "evaluation.json").read_bytes() == before
 
 
 def test_data_of_another_shape_or_kind(refused: Refused, trained: Path, tmp_path: Path) -> None:

@@ -144,6 +144,18 @@ def test_pictures_want_a_file(trained: Path, refused) -> None:
     assert "name it with -o grid.png" in refused("sample", trained)
     assert "expected --decode for sequences" in refused("sample", trained, "--decode", "greedy", "-o", "x.png")
     assert "only sequences can be written" in refused("interpolate", trained, "abc", "0", "-o", "x.png")
+    decoded = refused("interpolate", trained, "0", "1", "-o", "x.png", "--decode", "greedy")
+    assert "expected --decode for sequences; got a run on other data" in decoded
+
+
+def test_a_walk_may_be_between_rows_of_a_file(trained: Path, grey: Path, tmp_path: Path) -> None:
+    """The rows of the file are those of the split, in its order."""
+    ends = [str(trained), "3", "7", "-n", "4"]
+    assert main(["interpolate", *ends, "-o", str(tmp_path / "own.png")]) == 0
+    assert main(["interpolate", *ends, "--data", str(grey), "-o", str(tmp_path / "file.png")]) == 0
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "file.png").read_bytes()
+    assert main(["interpolate", *ends, "--split", "train", "-o", str(tmp_path / "other.png")]) == 0
+    assert (tmp_path / "own.png").read_bytes() != (tmp_path / "other.png").read_bytes()
 
 
 @pytest.mark.parametrize(("points", "across"), [(8, 8), (13, 7), (30, 10)])

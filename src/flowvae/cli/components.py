@@ -64,15 +64,15 @@ def show(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz, .npy, .csv, .tsv or a folder of .png or .jpg.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=".npz, .npy, .csv, .tsv or a folder of .png or .jpg.")],
     size: Annotated[int, typer.Option("--size", min=0, help="Bring images to one size first, as data.size does.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Look at a file of data: shape, range, type, missing values, duplicates, and the likelihood that fits."""
     from flowvae.data import inspect
 
-    if size and not file.is_dir():
-        raise InputError(f"expected a folder of images for --size; got {str(file)!r}: leave --size out")
+    if size and not Path(file).is_dir():
+        raise InputError(f"expected a folder of images for --size; got {file!r}: leave --size out")
     found = inspect(file, size)
     typer.echo(json.dumps(found.to_dict()) if as_json else "\n".join(found.lines()))
 

@@ -28,6 +28,7 @@ from flowvae.cli.shared import (
     prepare,
     require_new,
     require_writable,
+    require_writable_folder,
 )  # fmt: skip
 from flowvae.errors import InputError, counted
 
@@ -69,6 +70,7 @@ def evaluate(
     kept = not (data or changes) and options.split == opened.config.evaluation.split
     if kept:
         runs.require_journal(opened)
+        require_writable_folder(run)
     with _bar("evaluating", quiet or as_json) as progress:
         result = runs.evaluate_rows(opened, rows, options, progress)
     record = {"split": options.split, **result.to_dict()}
@@ -164,7 +166,7 @@ def reconstruct(
         from flowvae.report.style import DPI
 
         reconstructions({"": (pairs["originals"], pairs["means"])}, n).savefig(out, dpi=DPI)
-    note(f"{len(errors)} reconstructions in {out}; mean absolute error {errors.mean():.4f}")
+    note(f"{counted(len(errors), 'reconstruction')} in {out}; mean absolute error {errors.mean():.4f}")
 
 
 def encode(
@@ -234,7 +236,8 @@ def score(
     for line in zip(*columns.values(), strict=True):
         table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
     files.write_text(out, text.getvalue())
-    note(f"{out}: {len(rows)} rows, mean log p(x) {result.log_likelihood:.2f} with {result.samples} samples")
+    drawn = counted(result.samples, "sample")
+    note(f"{out}: {counted(len(rows), 'row')}, mean log p(x) {result.log_likelihood:.2f} with {drawn}")
 
 
 def _output(out: Path | None, run: "Opened", decode: str | None) -> Path | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowvae.cli.shared import note
+from flowvae.errors import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,4 +56,4 @@ def tell(lines: Iterable[str], records: Sequence[dict[str, Any]], out: Path | No
         typer.echo("\n".join(lines))
         return
     write_text(out, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in records))
-    note(f"{len(records)} sequences in {out}")
+    note(f"{counted(len(records), 'sequence')} in {out}")

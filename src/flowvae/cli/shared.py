@@ -1,6 +1,7 @@
 """Options that several commands share, and what they have in common."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,12 @@ def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
     return paths
 
 
+def _require_folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise InputError(f"expected a folder that holds data for --data-dir; got {str(path)!r}: check the path")
+    return path
+
+
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """The endings of pictures that can be written."""
 
@@ -36,7 +43,10 @@ DataName = Annotated[
     str | None, typer.Option("--data", metavar="DATA", help="A data set by name, or the path of a file or a folder.")
 ]
 DataFolder = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder that holds the files of a named data set.")
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", callback=_require_folder, help="Folder that holds the files of a named data set."
+    ),
 ]
 SplitName = Annotated[str | None, typer.Option("--split", help="train, validation or test.")]
 Plugins = Annotated[
@@ -110,7 +120,18 @@ def require_writable(path: Path, *, suffixes: tuple[str, ...]) -> Path:
         raise InputError(f"expected a name that ends in {' or '.join(suffixes)}; got {str(path)!r}: rename it")
     if path.is_dir():
         raise InputError(f"expected a file to write; got the folder {str(path)!r}: name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    require_writable_folder(path.parent)
+    return path
+
+
+def require_writable_folder(path: Path) -> Path:
+    """The path of a folder that is to be written to, made if it is not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"expected a folder to write to; got {str(path)!r}, where a file is: choose another") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"expected a folder to write to; got {str(path)!r}, which is read-only: choose another")
     return path
 
 

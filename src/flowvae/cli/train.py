@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flowvae.cli.shared import Changes, DataFolder, DataName, Json, Plugins, Quiet, Recipe, load_recipe, note, prepare
+from flowvae.errors import counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,5 +44,5 @@ def train(
         typer.echo(json.dumps(summary | {"best_epoch": fitted.best_epoch, "validation_elbo": fitted.best_elbo}))
     elif not quiet:
         best = f"{fitted.best_elbo:.2f} at epoch {fitted.best_epoch}" if fitted.best_elbo is not None else "none"
-        typer.echo(f"{fitted.epochs} epochs in {fitted.seconds:.0f} s; best validation ELBO {best}")
+        typer.echo(f"{counted(fitted.epochs, 'epoch')} in {fitted.seconds:.0f} s; best validation ELBO {best}")
         note(f"next: {command_line('evaluate', out)}")

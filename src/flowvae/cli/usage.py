@@ -20,7 +20,7 @@ def require_once(command: Any, arguments: Sequence[str]) -> None:
             return
         if argument in getattr(command, "commands", {}):
             command = command.commands[argument]
-        name = argument.partition("=")[0]
+        name = argument.partition("=")[0] if argument.startswith("--") else argument[:2]  # -k3 is -k 3
         for option in (parameter for parameter in command.params if parameter.param_type_name == "option"):
             if name in option.opts and not option.multiple and not option.is_flag:
                 if option.name in given:

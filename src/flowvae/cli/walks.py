@@ -9,7 +9,9 @@ import typer
 from flowvae.cli.sequences import Decode, tell, tell_sequences
 from flowvae.cli.shared import (
     PICTURES,
+    Changes,
     DataFolder,
+    DataName,
     Plugins,
     Quiet,
     RunFolder,
@@ -21,9 +23,10 @@ from flowvae.cli.shared import (
     require_new,
     require_writable,
 )
-from flowvae.errors import InputError
+from flowvae.errors import InputError, counted
 
 if TYPE_CHECKING:
+    from flowvae.data import Split
     from flowvae.runs import Opened
 
 
@@ -48,7 +51,9 @@ def interpolate(
     ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=2, help="Points on the way, both ends included.")] = 8,
     split: SplitName = None,
+    data: DataName = None,
     data_dir: DataFolder = None,
+    changes: Changes = None,
     decode: Decode = None,
     seed: Seed = 0,
     plugin: Plugins = None,
@@ -68,8 +73,12 @@ def interpolate(
         out = require_writable(_needed(out), suffixes=PICTURES)
     elif out:
         require_new(out, suffixes=(".jsonl",))
+    if decode and not opened.schema:
+        raise InputError("expected --decode for sequences; got a run on other data: leave it out")
     show = decoding(decode or "greedy") if opened.schema else typical
-    ends = [_datum(opened, text, split, data_dir, seed) for text in (first, last)]
+    numbered = first.isdecimal() or last.isdecimal()
+    rows = runs.rows(opened, data, split, data_changes(data_dir, changes)) if numbered else None
+    ends = [_datum(opened, text, rows, seed) for text in (first, last)]
     found = walk(opened.model, Split(torch.stack(ends)), n, seed=seed, show=show).numpy()
     if opened.schema:
         tell_sequences(opened.schema, found, out)
@@ -116,7 +125,7 @@ def optimise(
         note(f"predictions on held-out data: RMSE {found.rmse:.4g}, Pearson r {found.pearson:.3f}")
         note(f"best of the training data: {found.best:.4g}")
     if len(found.proposals) < n:
-        note(f"{len(found.proposals)} proposals, not {n}: the search found no more that differ")
+        note(f"{counted(len(found.proposals), 'proposal')}, not {n}: the search found no more that differ")
     lines = [f"{'predicted':17}  {'in data':7}  sequence"]
     for proposal in found.proposals:
         true = "unknown" if proposal.true is None else f"{proposal.true:.4f}"
@@ -124,14 +133,11 @@ def optimise(
     tell(lines, [asdict(proposal) for proposal in found.proposals], out)
 
 
-def _datum(run: "Opened", text: str, split: str | None, data_dir: Path | None, seed: int) -> Any:
+def _datum(run: "Opened", text: str, rows: "Split | None", seed: int) -> Any:
     """The row of that number, or the sequence that is printed so."""
     import torch
 
-    from flowvae import runs
-
-    if text.isdecimal():
-        rows = runs.rows(run, split=split, changes=data_changes(data_dir))
+    if rows is not None and text.isdecimal():
         if int(text) >= len(rows):
             raise InputError(f"expected a row below {len(rows)}; got {text}: choose one of these")
         return rows.frozen(seed).batch(torch.tensor([int(text)], device=rows.values.device))[0]

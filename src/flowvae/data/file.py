@@ -9,7 +9,7 @@ from flowvae.data.assemble import assemble
 from flowvae.data.base import Binarise, Data
 from flowvae.data.parts import Parts, find_missing, partition
 from flowvae.data.readers import read
-from flowvae.errors import InputError
+from flowvae.errors import InputError, counted
 from flowvae.registry import NonNegative, Positive, Seed, register
 
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
@@ -93,6 +93,6 @@ def read_finite(path: str, size: int = 0) -> Parts:
     if count:
         raise InputError(
             f"expected finite numbers in {path}; got {count} that are NaN, infinite or beyond float32 in "
-            f"{rows} rows, the first in {first} (rows count from 0): fill them in, or leave these rows out"
+            f"{counted(rows, 'row')}, the first in {first} (rows count from 0): fill them in, or leave these rows out"
         )
     return parts

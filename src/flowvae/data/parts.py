@@ -6,7 +6,7 @@ import numpy as np
 
 from flowvae.data.base import stream
 from flowvae.data.ranges import missing
-from flowvae.errors import InputError
+from flowvae.errors import InputError, counted
 
 SPLITS = ("train", "validation", "test")
 
@@ -66,7 +66,8 @@ def shares(parts: Parts, *, validation: float = 0.1, test: float = 0.1) -> dict[
     if sum(sizes.values()) >= rows:
         wanted = " and ".join(f"{size} for {name}" for name, size in sizes.items())
         raise InputError(
-            f"expected rows to train on; got {rows} rows, {wanted}: add rows, or lower data.validation and data.test"
+            f"expected rows to train on; got {counted(rows, 'row')}, {wanted}: "
+            "add rows, or lower data.validation and data.test"
         )
     return sizes
 

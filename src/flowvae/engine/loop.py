@@ -34,7 +34,7 @@ from flowvae.engine.start import compiles, rehearse, start_from_data
 from flowvae.engine.state import State
 from flowvae.engine.validation import validate
 from flowvae.engine.weights import copied, load_weights
-from flowvae.errors import in_memory
+from flowvae.errors import counted, in_memory
 from flowvae.model import VAE
 
 if TYPE_CHECKING:
@@ -276,7 +276,9 @@ class Loop:
         stale, patience = self.state.stale, self.training.patience
         if patience is None or stale < patience:
             return False
-        self.log.event(f"phase {self.state.phase + 1} ended: no better bound on validation for {stale} epochs")
+        self.log.event(
+            f"phase {self.state.phase + 1} ended: no better bound on validation for {counted(stale, 'epoch')}"
+        )
         return True
 
     def save(self) -> None:
