@@ -52,12 +52,18 @@ class Results:
         """Samples, originals and means of each row's first seed, as ROW/samples and so on."""
         return self.folder / f"{self.name}.npz"
 
+    @property
+    def elsewhere(self) -> list[str]:
+        """What a command needs to find the folder, if it is not the usual one."""
+        return [] if self.folder == Path("results") else ["--results", str(self.folder)]
+
     def read(self) -> Record:
         """The results; `InputError` where there are none yet."""
         if not self.path.is_file():
+            made = ["flowvae", "study", "run", self.source or self.name, *self.elsewhere]
             raise InputError(
                 f"expected the results of a study at {str(self.path)!r}; got no such file: "
-                f"make them with 'flowvae study run {shlex.quote(self.source or self.name)}'"
+                f"make them with '{shlex.join(made)}'"
             )
         return load_json(self.path)
 

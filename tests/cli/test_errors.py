@@ -76,6 +76,7 @@ Refused = Callable[..., str]
         ("study run digits-demo --seeds 0,x", "expected seeds as 0,1,2; got 'x'"),
         ("study run digits-demo --seeds ,", "expected names with commas between them; got ','"),
         ("study run digits-demo --rows ,", "expected names with commas between them; got ','"),
+        ("train tokens --out x --data digits", "choose sequences, or a recipe of other data, as 'digits' is"),
         ("train digits --out x --data=", "expected a data set or the path of a file; got an empty name"),
         (
             "study run digits-demo --seeds 0 --jobs 1 --seeds 1",

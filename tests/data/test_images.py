@@ -63,10 +63,12 @@ def test_the_first_image_that_differs_is_named(tmp_path: Path) -> None:
         load_data(tmp_path)
 
 
-def test_grey_among_colours_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, 4])
+def test_grey_among_colours_is_named(tmp_path: Path, size: int) -> None:
     save(tmp_path, *some(3, 6, 4, 3), some(1, 6, 4)[0])
-    with pytest.raises(InputError, match=r"expected images like 000.png, 4 x 6 RGB; got 003.png, 4 x 6 grey"):
-        load_data(tmp_path)
+    found = r"like 000.png, \d x \d RGB; got 003.png, \d x \d grey: convert it to the same colours$"
+    with pytest.raises(InputError, match=found):
+        load_data(tmp_path, size=size)
 
 
 @pytest.mark.parametrize(

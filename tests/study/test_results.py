@@ -163,7 +163,7 @@ def test_a_folder_in_use_is_waited_for_or_refused(tmp_path: Path) -> None:
 
 def test_torn_and_missing_files(tiny: Path, tmp_path: Path) -> None:
     results = Results(tmp_path, "tiny")
-    with pytest.raises(InputError, match="make them with 'flowvae study run tiny'"):
+    with pytest.raises(InputError, match=f"make them with 'flowvae study run tiny --results {tmp_path}'"):
         results.read()
     results.path.write_text('{"rows": [')
     with pytest.raises(InputError, match="expected JSON"):

@@ -71,10 +71,10 @@ def run_study(
     study = Study.load(name)
     chosen = jobs_of(study, runs, _words(rows), _numbers(seeds))
     tell = (lambda message: None) if quiet else note
-    run_jobs(chosen, Results(results, study.name), parallel=jobs or 1, quiet=quiet, tell=tell)
+    place = Results(results, study.name)
+    run_jobs(chosen, place, parallel=jobs or 1, quiet=quiet, tell=tell)
     if not quiet:
-        elsewhere = ["--results", str(results)] if results != Path("results") else []
-        note(f"next: {shlex.join(['flowvae', 'study', 'table', name, *elsewhere])}")
+        note(f"next: {shlex.join(['flowvae', 'study', 'table', name, *place.elsewhere])}")
 
 
 @app.command("table")

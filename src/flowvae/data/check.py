@@ -150,6 +150,8 @@ def require_support(data: Data, likelihood: str, accepts: Collection[str], level
         remedies.insert(0, "use --set data.binarise=dynamic")
     elif binarise != "none" and {"levels", "unit", "real"} & set(accepts):
         remedies.insert(0, "use --set data.binarise=none")
+    if "sequence" in accepts:  # its encoder takes nothing else either
+        remedies = ["choose sequences, or a recipe of other data, as 'digits' is"]
     remedy = " or ".join(remedies) or "choose other data"
     raise InputError(f"expected {expected} for {likelihood!r}; got {got}: {remedy}")
 

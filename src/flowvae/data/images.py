@@ -39,9 +39,11 @@ def read_images(folder: Path, size: int = 0) -> tuple[np.ndarray, tuple[str, ...
     for place, path in enumerate(paths):
         image = _read(path, size)
         if image.shape != first.shape:
+            resized = "" if size else ", or set data.size (of 'flowvae check': --size)"
+            remedy = "convert it to the same colours" if image.ndim != first.ndim else f"convert it{resized}"
             raise InputError(
                 f"expected images like {paths[0].name}, {_describe(first)}; "
-                f"got {path.name}, {_describe(image)}: convert it, or set data.size (of 'flowvae check': --size)"
+                f"got {path.name}, {_describe(image)}: {remedy}"
             )
         images[place] = image
     names = tuple(path.name for path in paths)
