@@ -166,6 +166,9 @@ def test_points_of_the_plane_are_scattered(tmp_path: Path) -> None:
     arguments = [argument for change in changes for argument in ("--set", change)]
     assert main(["train", "moons", "--out", str(run), *arguments, "--quiet"]) == 0
     assert main(["sample", str(run), "-n", "200", "-o", str(out)]) == 0
+    assert main(["sample", str(run), "-n", "2", "-o", str(out.with_suffix(".npz"))]) == 0
+    with np.load(out.with_suffix(".npz")) as arrays:
+        assert list(arrays) == ["samples"], "no mean is known"
     with Image.open(out) as picture:
         ink = np.asarray(picture.convert("L"), dtype=float) < 200
     assert ink[100:-200, 200:-100].sum() > 1000, "points, and not only axes"

@@ -88,6 +88,16 @@ def test_epochs_are_counted_in_whole_numbers(epochs: int) -> None:
         assert all(tick == round(tick) for tick in ticks)
 
 
+def test_a_curve_of_one_point_is_seen() -> None:
+    """Without a mark nothing is drawn: a line needs two points."""
+    inked = []
+    for values in ([-30.0], [-30.0, -29.0]):
+        figure = training_curves({"x": [(curve([]), curve(values))]})
+        (line,) = (line for line in figure.axes[0].lines if len(line.get_xdata()))
+        inked.append(line.get_marker() not in ("", "None", None))
+    assert inked == [True, False]
+
+
 def test_curves_of_an_epoch_without_numbers_are_drawn() -> None:
     nothing = np.full(1, np.nan)
     png(training_curves({"x": [(curve([]), Curve(np.array([1.0]), nothing, nothing, nothing))]}))
@@ -160,6 +170,15 @@ def test_events_that_are_no_pictures_become_the_rows_of_a_heat_map(shape: tuple[
     figure = sample_grids({"": values})
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), values.reshape(7, -1))
     png(reconstructions({"a": (values, values + 1)}))
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 1), (3, 1), (2, 3)])
+def test_events_and_dimensions_are_counted_in_whole_numbers(shape: tuple[int, int]) -> None:
+    for figure in (sample_grids({"": np.zeros(shape)}), kl_per_dimension({1: np.ones(shape[0])})):
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        vertical = [] if axes.get_ylabel() != "event" else list(axes.get_yticks())
+        assert all(tick == round(tick) for tick in [*axes.get_xticks(), *vertical])
 
 
 def test_reconstruction_rows_are_original_mean_and_error() -> None:

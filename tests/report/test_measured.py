@@ -54,7 +54,20 @@ def test_the_table_of_crossed_axes_has_the_last_across() -> None:
     table = study_table({"title": "t", "metrics": ["posterior_kl"], "axes": AXES, "rows": rows})
     assert [column.title for column in table.columns] == ["", "U1", "U2"]
     assert table.rows == (("planar", "0.600 (0.100)", "0.250"), ("IAF", "0.125", "–"))
-    assert "KL(q ‖ p(z | x)), in nats. Mean over seeds" in table.caption
+    assert "KL(q ‖ p(z | x)), in nats. Mean over 1 or 2 seeds, in" in table.caption
+
+
+def test_the_table_of_crossed_axes_tells_seeds_and_binarisation() -> None:
+    def row(name: str, seeds: int) -> dict:
+        data = {"provenance": {"data": {"binarise": "dynamic" if name[0] == "p" else "none"}}}
+        return {"name": name, "runs": [{"seed": seed, "elbo": -1.0} | data for seed in range(seeds)]}
+
+    names = ("p-1", "p-2", "i-1", "i-2")
+    for seeds, said in ((1, "One seed."), (3, "Mean over 3 seeds, in parentheses its standard error.")):
+        rows = [row(name, seeds) for name in names]
+        caption = study_table({"title": "t", "metrics": ["elbo"], "axes": AXES, "rows": rows}).caption
+        assert said in caption
+        assert "Binarisation: dynamic, none." in caption
 
 
 def test_crossed_axes_with_several_metrics_have_a_line_each_and_a_row_for_what_is_of_the_data() -> None:

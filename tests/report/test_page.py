@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flowvae.errors import InputError
+from flowvae.report import page as page_module
 from flowvae.report.kept import kept_figures
 from flowvae.report.page import write_report
 
@@ -201,3 +202,31 @@ def test_nothing_to_report_and_a_folder_to_write_are_refused(make_run, tmp_path:
 def test_every_kind_of_event_has_its_pictures(make_run, tmp_path: Path, shape: tuple[int, ...]) -> None:
     folder = make_run(tmp_path / "run", shape=shape, dims=(4, 70, 3))
     assert page(write_report([folder], tmp_path / "report.html")).tags.count("img") == 4
+
+
+def test_runs_share_a_scale_where_they_share_their_data(make_run, tmp_path: Path, monkeypatch) -> None:
+    """Errors and KL of the third run, which is of other data, are ten times as large."""
+    folders = [make_run(tmp_path / name) for name in "abc"]
+    for number, folder in enumerate(folders, 1):
+        x = np.random.default_rng(0).random((12, 1, 8, 8))
+        np.savez(folder / "reconstructions.npz", originals=x, means=x + 0.01 * number**3)
+        evaluation = json.loads((folder / "evaluation.json").read_text())
+        evaluation["kl_per_dimension"] = [[0.1 * number**3, 0.0]]
+        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    environment = json.loads((folders[2] / "environment.json").read_text())
+    environment["data"] |= {"name": "others", "digest": "cd" * 32}
+    (folders[2] / "environment.json").write_text(json.dumps(environment))
+    scales: dict[str, list[float]] = {"worst": [], "top": []}
+    for name, option in (("reconstructions", "worst"), ("kl_per_dimension", "top")):
+        drawn = getattr(page_module, name)
+
+        def watch(*given: Any, drawn: Any = drawn, option: str = option, **options: Any) -> Any:
+            scales[option].append(options[option])
+            return drawn(*given, **options)
+
+        monkeypatch.setattr(page_module, name, watch)
+    found = page(write_report(folders, tmp_path / "report.html"))
+    assert scales["worst"] == pytest.approx([0.08, 0.08, 0.27])
+    assert scales["top"] == pytest.approx([0.8, 0.8, 2.7])
+    assert "of digits" in found.text["summary"]
+    assert "of others" in found.text["summary"]

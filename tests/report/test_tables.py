@@ -162,6 +162,6 @@ def test_runs_table_shows_the_error_over_data(make_run, tmp_path) -> None:
     first, second = (dict(zip(titles, row, strict=True)) for row in table.rows)
     assert first["−ELBO"] == "30.00 (0.33)"
     assert first["−log p(x)"] == "27.60 (0.31)"
-    assert (first["binarisation"], first["K"], first["data"]) == ("dynamic", "500", "360")
+    assert (first["binarisation"], first["K"], first["data"]) == ("dynamic", "500", "360 of digits")
     assert (second["−ELBO"], second["epochs"]) == ("–", "7 / 40")
     assert "bits/dim" not in titles

@@ -95,7 +95,7 @@ def sample(
     plugin: Plugins = None,
 ) -> None:
     """Draw from the prior: a picture shows the means of p(x | z), points of the plane where they lie; arrays hold
-    `means` and draws of x, `samples`.
+    draws of x, `samples`, and `means` where they are known, as behind a flow they are not.
 
     Sequences are printed, or written as JSON lines: draws of x, unless --decode says otherwise.
     """
@@ -116,7 +116,7 @@ def sample(
     means = evaluation.sample(model, n, temperature=temperature, seed=seed)
     if out.suffix.lower() == ".npz":
         drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
-        files.save_arrays(out, samples=drawn, means=means)
+        files.save_arrays(out, samples=drawn, **({"means": means} if evaluation.has_typical(model) else {}))
     else:
         from flowvae.report.pictures import save_samples
 

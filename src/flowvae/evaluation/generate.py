@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from flowvae.data import Split
-from flowvae.distributions.base import average, typical
+from flowvae.distributions.base import average, known, typical
 from flowvae.errors import InputError, require_count
 from flowvae.evaluation.context import evaluating, inputs, require_shape
 from flowvae.evaluation.latent import Code, moments
@@ -50,6 +50,13 @@ def sample(
             p = model.generate(CHUNK, temperature)
             chunks.append(show(p) if show else typical(p) if mean else p.sample())
         return _array(torch.cat(chunks)[:n])
+
+
+def has_typical(model: VAE) -> bool:
+    """Whether a mean or mode of p(x | z) is known: else `sample` draws, whatever ``mean`` says."""
+    with evaluating(model, seed=0):
+        p = model.generate(1)
+        return any(known(p, name) is not None for name in ("mean", "mode"))
 
 
 def reconstruct(

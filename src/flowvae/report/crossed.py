@@ -6,7 +6,7 @@ from typing import Any
 
 from flowvae.report.metrics import in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error
-from flowvae.report.rows import StudyRow, compared, left_out, study_rows
+from flowvae.report.rows import StudyRow, binarisation, compared, left_out, study_rows
 
 
 def crossed_table(results: Mapping[str, Any]) -> Table:
@@ -61,8 +61,9 @@ def _caption(rows: Collection[StudyRow], names: Sequence[str]) -> list[str]:
     said = [f"{m.title}{', in nats' if m.nats else ''}." for m in map(metric, names)]
     if len(names) > 1:
         said = [in_nats(names)]
-    seeds = max(len(row.seeds) for row in rows)
-    said += ["Mean over seeds, in parentheses its standard error." if seeds > 1 else "One seed."]
+    seeds = sorted({len(row.seeds) for row in rows if row.seeds}) or [0]
+    many = " or ".join(map(str, seeds))
+    said += [f"Mean over {many} seeds, in parentheses its standard error." if seeds[-1] > 1 else "One seed."]
     samples = {row.samples for row in rows if row.seeds and "log_likelihood" in names} - {"1"}
     said += [f"log p(x) by importance sampling with K = {' / '.join(sorted(samples))} samples."] if samples else []
-    return said
+    return [*said, binarisation(rows)]

@@ -61,7 +61,8 @@ def _lines(axes: Axes, term: str, colour: str, train: Curve, validation: Curve) 
     for curve, style in ((train, (0, (3, 2))), (validation, "-")):
         values = sign * getattr(curve, term)
         width = 1.6 if curve is validation else 1.1
-        axes.plot(curve.epoch, values, color=colour, linestyle=style, linewidth=width, alpha=0.9)
+        alone = "_" if len(values) == 1 else ""  # of one point no line is drawn
+        axes.plot(curve.epoch, values, color=colour, linestyle=style, linewidth=width, marker=alone, alpha=0.9)
         settled.append(values[len(values) // 10 + (len(values) > 3) :])
     if validation.best is not None:
         best = validation.epoch[validation.best], sign * getattr(validation, term)[validation.best]
@@ -105,7 +106,7 @@ def kl_per_dimension(found: Mapping[int, np.ndarray], top: float | None = None) 
             axes.stairs(kl, np.arange(len(kl) + 1) + 0.5, fill=True, color=PALETTE[0])
         dress(axes, titles[i][0], x="dimension, sorted", y="KL in nats" if i % columns == 0 else "")
         axes.set_xlim(0.3, len(kl) + 0.7)
-        axes.locator_params(axis="x", integer=True, nbins=6)
+        axes.locator_params(axis="x", integer=True, nbins=6, min_n_ticks=1)
         axes.set_ylim(0, 1.05 * top)
     return figure
 

@@ -147,21 +147,26 @@ def _samples(runs: Sequence[Run]) -> list[Picture]:
 
 def _reconstructions(runs: Sequence[Run]) -> list[Picture]:
     pairs = {run.name: run.pairs for run in runs if run.pairs is not None and len(run.pairs[0])}
-    worst = max((largest_error(*pair) for pair in pairs.values()), default=0.0)
+    worst = _shared(runs, {name: largest_error(*pair) for name, pair in pairs.items()})
     return [
-        _picture(reconstructions({"": pair}, worst=worst), name, f"{RECONSTRUCTED}: {name}")
+        _picture(reconstructions({"": pair}, worst=worst[name]), name, f"{RECONSTRUCTED}: {name}")
         for name, pair in pairs.items()
     ]
 
 
 def _kl(runs: Sequence[Run]) -> list[Picture]:
-    found = {run.name: _groups(run.evaluation) for run in runs}
-    tops = [float(group.max()) for groups in found.values() for group in groups.values()]
+    found = {run.name: groups for run in runs if (groups := _groups(run.evaluation))}
+    top = _shared(runs, {name: max(float(kl.max()) for kl in groups.values()) for name, groups in found.items()})
     return [
-        _picture(kl_per_dimension(groups, top=max(tops)), name, f"KL per dimension of {name}, sorted")
+        _picture(kl_per_dimension(groups, top=top[name]), name, f"KL per dimension of {name}, sorted")
         for name, groups in found.items()
-        if groups
     ]
+
+
+def _shared(runs: Sequence[Run], greatest: Mapping[str, float]) -> dict[str, float]:
+    """The end of each run's scale: the greatest value of all runs on the same data."""
+    data = {run.name: run.environment.get("data", {}).get("digest") for run in runs}
+    return {name: max(value for other, value in greatest.items() if data[other] == data[name]) for name in greatest}
 
 
 def _structures(runs: Sequence[Run]) -> list[Picture]:

@@ -198,7 +198,7 @@ def _heat_map(
     image = axes.imshow(rows, aspect="auto", interpolation="nearest", cmap=cmap, vmin=low, vmax=high)
     dress(axes, title, x="dimension", y="event")
     axes.grid(False)
-    axes.locator_params(integer=True)
+    axes.locator_params(integer=True, min_n_ticks=1)
     _colour_bar(axes.figure.colorbar(image, ax=axes, aspect=30, pad=0.02))
 
 

@@ -69,6 +69,11 @@ def compared(rows: Iterable[StudyRow], names: Sequence[str], results: Mapping[st
     return said
 
 
+def binarisation(rows: Iterable[StudyRow]) -> str:
+    """A sentence on how the rows' data became bits."""
+    return f"Binarisation: {', '.join(dict.fromkeys(row.binarise for row in rows))}."
+
+
 def left_out(results: Mapping[str, Any]) -> list[str]:
     """A sentence on the runs of other recipes, where there are any."""
     runs = [f"{row['name']} (seed {run['seed']})" for row in results.get("earlier", []) for run in row["runs"]]

@@ -6,7 +6,7 @@ from typing import Any
 from flowvae.report.crossed import crossed_table
 from flowvae.report.metrics import as_shown, in_nats, metric, metrics_of
 from flowvae.report.rendering import NONE, Column, Table, number, with_error, with_interval
-from flowvae.report.rows import StudyRow, compared, left_out, study_rows
+from flowvae.report.rows import StudyRow, binarisation, compared, left_out, study_rows
 from flowvae.report.runs import Run
 
 
@@ -67,7 +67,7 @@ def _study_caption(rows: Sequence[StudyRow], names: Sequence[str]) -> str:
     if "log_likelihood" in names:
         said = sorted({row.samples for row in rows})
         parts.append(f"log p(x) by importance sampling with K{' = ' + said[0] if len(said) == 1 else ''} samples.")
-    parts.append(f"Binarisation: {', '.join(dict.fromkeys(row.binarise for row in rows))}.")
+    parts.append(binarisation(rows))
     if any(row.published for row in rows):
         parts.append("Published figures are those of their source; only the same binarisation may be compared.")
     if empty := [row.label for row in rows if not row.seeds]:
@@ -79,7 +79,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
     """One line a run, from its evaluation; the standard error is over the held-out data, not over seeds."""
     titles = ["−ELBO", "−log p(x)", "gap", "rate", "distortion", "bits/dim", "ESS", "active units"]
     columns = (
-        Column("run", numeric=False), *map(Column, titles), Column("data"), Column("binarisation", numeric=False),
+        Column("run", numeric=False), *map(Column, titles), Column("data", numeric=False),
+        Column("binarisation", numeric=False),
         Column("K"), Column("epochs"),
     )  # fmt: skip
     cells = []
@@ -96,7 +97,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
                 number(as_shown(e, "bits_per_dim"), 3),
                 number(as_shown(e, "ess"), 1),
                 " + ".join(number(units, 0) for units in e.get("active_units", [])) or NONE,
-                number(e.get("count"), 0),
+                _data(e.get("count"), run.environment.get("data", {}).get("name")),
                 binarise,
                 number(e.get("samples"), 0),
                 f"{done} / {asked}" if asked else str(done),
@@ -108,3 +109,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
         "ESS is their mean effective sample size. Figures on another binarisation are not comparable."
     )
     return Table(columns, tuple(cells), caption).without_empty_columns()
+
+
+def _data(count: int | None, name: str | None) -> str:
+    """How many data of which name a run is evaluated on, as far as it is known."""
+    return " of ".join(said for said in (number(count, 0) if count else "", name or "") if said) or NONE
