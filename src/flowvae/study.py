@@ -1,5 +1,6 @@
 """Studies: rows of a table, each a recipe, trained with several seeds and evaluated once on the test split."""
 
+import re
 from collections.abc import Sequence
 from itertools import chain, product
 from pathlib import Path
@@ -24,9 +25,15 @@ from flowvae.measures import figures_of, is_figure
 from flowvae.overrides import with_changes
 from flowvae.registry import Seed, Spec, validated
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Names become folders."""
 
+def _of_a_folder(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"expected a name of letters, digits, '.', '_' and '-'; got {name!r}: it is that of a folder")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_of_a_folder)]
+"""Names become folders."""
 
 EVALUATED = (
     "elbo", "elbo_se", "log_likelihood", "log_likelihood_se", "gap", "rate", "distortion", "ess", "active_units",

@@ -178,7 +178,7 @@ def test_digests_tell_recipes_apart_and_not_places(tiny: Path, tmp_path: Path) -
         ("[evaluation]\nsamples = 5", "evaluation = 5", "evaluation: expected a table; got 5"),
         ("seeds = [0, 1]", "seeds = [-1]", "greater than or equal to 0; got -1"),
         ('name = "full"', 'name = "diagonal"', "expected rows of different names; got 'diagonal' twice"),
-        ('name = "full"', 'name = "../full"', "rows.1.name: "),
+        ('name = "full"', 'name = "../full"', "rows.1.name: expected a name of letters, digits, '.', '_' and '-'; got"),
         ('family" = "full"', 'family" = "fall"', "study 'tiny', row 'full': "),
         ("latents.posterior.family", "latents.posterior.famly", "did you mean 'family'?"),
         ("title", "# title", "tiny.toml.title: expected"),

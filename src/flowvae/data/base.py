@@ -17,8 +17,8 @@ Binarise = Literal["dynamic", "static-seeded", "threshold", "none"]
 ``static-seeded`` drew it once by seed, ``threshold`` takes x > 1/2, ``none`` leaves x as it is."""
 
 Support = Literal["binary", "levels", "unit", "real", "sequence", "nothing"]
-"""What batches hold: bits, whole numbers 0 to scale over the scale (bytes over 255), values in [0, 1], any real
-numbers, sequences, whose event shape is a `Schema`, or nothing: a 0 that stands for no observation."""
+"""What batches hold: bits, whole numbers 0 to scale over the scale, which is 255 at most (that of bytes), values in
+[0, 1], any real numbers, sequences, whose event shape is a `Schema`, or nothing: a 0 that stands for no observation."""
 
 BLOCK = 4096  # rows drawn at a time when a split is frozen: bounds memory, has no influence on the result
 

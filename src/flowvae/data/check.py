@@ -17,7 +17,7 @@ from flowvae.errors import InputError, counted, in_memory
 
 WORDS = {
     "binary": "bits",
-    "levels": "whole numbers over their greatest one, as bytes over 255,",
+    "levels": "whole numbers up to 255 over their greatest one, as bytes over 255,",
     "unit": "values in [0, 1]",
     "real": "real values",
     "sequence": "sequences",
