@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import numpy as np
 
 from flowvae.errors import InputError
 
-UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 """What numpy raises of a .npy or .npz that it cannot read."""
 
 
@@ -23,6 +25,19 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder; `InputError` where nothing can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"expected a folder that can be written to; got {str(folder)!r} ({error.strerror}): name another one, or "
+            "change what forbids it"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

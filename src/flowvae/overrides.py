@@ -14,7 +14,7 @@ DEFAULT = object()
 def with_overrides(tables: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """``tables`` with each ``"a.b=c"`` laid over them; c is a TOML value or bare text, and nothing is the default.
 
-    A change of a whole table, or of its name, comes before those of its entries, whatever their order.
+    Later ones count, but a component is named before its entries are set: another name starts from its own defaults.
 
     >>> tables = {"latents": {"dim": 8, "posterior": "gaussian"}}
     >>> with_overrides(tables, ["latents.posterior.flow.steps=2", "latents.dim=", "latents.posterior.flow=planar"])
@@ -30,12 +30,30 @@ def with_changes(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
 
 def _laid(tables: Mapping[str, Any], changes: Iterable[tuple[list[str], Any]]) -> dict[str, Any]:
     laid = deepcopy(dict(tables))
-    for path, value in sorted(changes, key=lambda change: len(change[0]) - (change[0][-1] == "name")):
+    for path, value in _in_order(changes):
         if value is DEFAULT:
             _descend(laid, path[:-1]).pop(path[-1], None)
         else:
             _merge(laid, path, value)
     return laid
+
+
+def _in_order(changes: Iterable[tuple[list[str], Any]]) -> list[tuple[list[str], Any]]:
+    """The changes as they are given, but each that names a component before those of its entries."""
+    ordered: list[tuple[list[str], Any]] = []
+    for path, value in changes:
+        place = len(ordered)
+        if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value):
+            named = path[:-1] if path[-1] == "name" else path
+            inside = (n for n, (other, _) in enumerate(ordered) if _is_entry(other, named))
+            place = next(inside, place)
+        ordered.insert(place, (path, value))
+    return ordered
+
+
+def _is_entry(path: list[str], component: list[str]) -> bool:
+    """Whether ``path`` is that of an option of the ``component``, or deeper, and not of its name."""
+    return path[: len(component)] == component and path not in (component, [*component, "name"])
 
 
 def _split(override: str) -> tuple[list[str], Any]:

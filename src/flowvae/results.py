@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from flowvae.errors import InputError
-from flowvae.files import load_arrays, load_json, save_arrays, write_text
+from flowvae.files import load_arrays, load_json, require_writable, save_arrays, write_text
 from flowvae.report.runs import Run
 from flowvae.study import Study
 
@@ -69,15 +68,7 @@ class Results:
 
     def prepare(self) -> None:
         """Make the folder; `InputError` where nothing can be written in it, before hours are spent on results."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise InputError(
-                f"expected a folder for results that can be written to; got {str(self.folder)!r} "
-                f"({error.strerror}): name another one"
-            ) from None
+        require_writable(self.folder)
 
     def has(self, row: str, seed: int, digest: str) -> bool:
         """Whether there is a result of that run, made from the recipe of that digest."""

@@ -28,7 +28,10 @@ from flowvae.registry import Seed, Spec, validated
 
 def _of_a_folder(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"expected a name of letters, digits, '.', '_' and '-'; got {name!r}: it is that of a folder")
+        raise InputError(
+            "expected a name of letters, digits, '.', '_' and '-', which begins with a letter or a digit, as it is "
+            f"that of a folder; got {name!r}: rename it"
+        )
     return name
 
 
@@ -193,10 +196,14 @@ class Study(BaseModel):
         """Raise `InputError` for a metric, shown or published, that no run will have, unless a measure may find it."""
         found = [figures_of(spec) for spec in self.measures]
         known = (*EVALUATED, *chain.from_iterable(filter(None, found)))
+        names = [name for name in known if not name.endswith("*")]
         named = [*self.metrics, *(key for row in self.rows for key in row.published if key not in BESIDE)]
         for name in named if None not in found else []:
             if not is_figure(name, known):
-                raise InputError(f"expected a metric; got {name!r}{nearest(name, known)}, or add what measures it")
+                raise InputError(
+                    f"expected a metric; got {name!r}, which nothing measures: add the measure that does"
+                    f"{nearest(name, names)}"
+                )
 
     def tables(self, row: Row, seed: int) -> Table:
         """The recipe of one run, as it is written."""

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
 from flowvae import InputError, registry
+from flowvae.cli.shared import load_recipe
 from flowvae.config import Config, recipes
 from flowvae.overrides import with_changes
 
@@ -74,8 +76,35 @@ def test_entries_are_set_after_what_holds_them_whatever_their_order(named: str, 
     }
 
 
+@pytest.mark.parametrize(
+    ("overrides", "flow"),
+    [
+        (["flow.steps=3", "flow="], None),
+        (["flow=", "flow.steps=3", "flow.name=planar"], 3),
+        (["flow.steps=3", "flow={steps=4}"], 4),
+        (["flow={steps=4}", "flow.steps=3"], 3),
+    ],
+)
+def test_later_changes_count_where_no_name_is_set(overrides: list[str], flow: int | None) -> None:
+    found = Config.load("digits-iaf", [f"latents.posterior.{change}" for change in overrides])
+    assert (found.latents["posterior"]["flow"] or {}).get("steps") == flow
+
+
+def test_set_has_the_last_word(tmp_path: Path) -> None:
+    np.save(tmp_path / "my.npy", np.zeros((9, 4)))
+    own = str(tmp_path / "my.npy")
+    for change in ("data={binarise='none'}", "data.binarise=none"):
+        found = load_recipe("digits", [change], own, None)
+        assert (found.data["path"], found.data["binarise"]) == (own, "none")
+    there = load_recipe("mnist-vae", [f"data={{dir='{tmp_path}'}}"], None, tmp_path.parent)
+    assert there.data["dir"] == str(tmp_path)
+
+
 def test_the_last_of_the_same_entry_counts() -> None:
     assert Config.load("digits-iaf", ["latents.dim=3", "latents.dim=5"]).latents["dim"] == 5
+    flows = [f"latents.posterior.flow.{change}" for change in ("name=radial", "steps=3", "name=planar")]
+    assert Config.load("digits-iaf", flows).latents["posterior"]["flow"]["name"] == "planar"
+    assert Config.load("digits-iaf", [flows[2], flows[1], flows[0]]).latents["posterior"]["flow"]["name"] == "radial"
     assert Config.load("digits-iaf", ["latents.dim=3", "latents.dim="]).latents["dim"] == 32
 
 

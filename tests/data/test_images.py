@@ -113,16 +113,24 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         load_data(tmp_path)
 
 
-@pytest.mark.parametrize("other", ["scan.tif", "SCAN.BMP", "deeper/0.png"])
-def test_images_that_would_be_left_out_are_named(tmp_path: Path, other: str) -> None:
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ("scan.tif", "'scan.tif'"),
+        ("SCAN.BMP", "'SCAN.BMP'"),
+        ("deeper/0.png", "the folder 'deeper' of images"),
+        ("deeper/0.tif", "the folder 'deeper' of images"),
+    ],
+)
+def test_images_that_would_be_left_out_are_named(tmp_path: Path, other: str, named: str) -> None:
     save(tmp_path, *some(3, 4, 4))
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "readme.txt").touch()
+    for beside in ("notes/readme.txt", ".thumbnails/0.png"):
+        (tmp_path / beside).parent.mkdir()
+        (tmp_path / beside).touch()
     assert len(load_data(tmp_path).train) == 1
     (tmp_path / other).parent.mkdir(exist_ok=True)
     (tmp_path / other).touch()
-    name = other.split("/")[0]
-    with pytest.raises(InputError, match=rf"expected .png or .jpg files alone in the folder .*; got '{name}' beside"):
+    with pytest.raises(InputError, match=rf"expected .png or .jpg files alone in the folder .*; got {named} beside"):
         load_data(tmp_path)
 
 

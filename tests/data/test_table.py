@@ -63,7 +63,10 @@ def test_columns_keep_their_names(tmp_path: Path) -> None:
 def test_an_empty_line_between_single_numbers_is_a_missing_one(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"expected a number in every row of my.csv; got none in line [23]: fill"):
         table(tmp_path, text)
-    assert table(tmp_path, "x\n1\n2\n\n\n")[0] == [[1.0], [2.0]], "lines at the end are none"
+    for text in ("x\n1\n2\n\n\n", "\nx\n1\n2\n", "\n\n1\n2\n", '"a\n\nname"\n1\n2\n'):
+        assert table(tmp_path, text)[0] == [[1.0], [2.0]], "lines before all and at the end are none"
+    years = table(tmp_path, ",x\n1990,1.5\n1991,2.5\n1992,3.5\n")[0]
+    assert years == [[1990.0, 1.5], [1991.0, 2.5], [1992.0, 3.5]]
     values = np.array(table(tmp_path, 'x\n1\n""\n2\n')[0])  # as pandas writes it
     assert np.array_equal(values, [[1.0], [np.nan], [2.0]], equal_nan=True)
 

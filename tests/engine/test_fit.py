@@ -169,11 +169,22 @@ def test_patience_ends_the_run_early(data, build):
     assert any("no better bound" in record.get("message", "") for record in fitted.history)
 
 
-@pytest.mark.parametrize(("objective", "epochs"), [({}, 4), ({"warmup": 6}, 9), ({"warmup": 2, "period": 4}, 7)])
-def test_patience_does_not_count_epochs_in_which_beta_rises(data, build, objective, epochs):
-    """Nothing is learned at such a rate: the first validation is the best, and three more count."""
-    fitted = fit(build(), data, epochs=50, patience=3, optimiser={"lr": 1e-30}, objective=objective, quiet=True)
-    assert (fitted.best_epoch, fitted.epochs) == (1, epochs)
+@pytest.mark.parametrize(
+    ("objective", "every", "epochs"),
+    [
+        ({}, 1, 4),
+        ({"warmup": 6}, 1, 9),
+        ({"warmup": 2, "period": 4}, 1, 7),
+        ({}, 4, 8),
+        ({"warmup": 7}, 4, 12),  # 8 is the first epoch to count, and 10 the third
+        ({"warmup": 2, "period": 4}, 3, 9),
+    ],
+)
+def test_patience_does_not_count_epochs_in_which_beta_rises(data, build, objective, every, epochs):
+    """Nothing is learned at such a rate: the first validation is the best, and three more epochs count."""
+    options = {"patience": 3, "validate_every": every, "optimiser": {"lr": 1e-30}, "objective": objective}
+    fitted = fit(build(), data, epochs=50, quiet=True, **options)
+    assert (fitted.best_epoch, fitted.epochs) == (every, epochs)
 
 
 def test_warm_up_and_schedule_follow_their_clocks(data, build):

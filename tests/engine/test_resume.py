@@ -94,6 +94,10 @@ def test_a_run_without_a_validation_says_how_to_go_on(tmp_path):
     with pytest.raises(InputError, match=r"stopped before its first one: go on with `flowvae train .* --resume`"):
         load(run)
     assert load(run, "initial")
+    with (run / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps({"kind": "validation", "step": 1, "elbo": None}) + "\n")
+    with pytest.raises(InputError, match=r"of whose validations none is finite: train again"):
+        load(run)
 
 
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(undisturbed, tmp_path):

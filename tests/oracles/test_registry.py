@@ -254,3 +254,5 @@ def test_plugins_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     registry.load_plugin(tmp_path / "my own.py")
     said = registry.command_line("evaluate", "a run", "-k", 5)
     assert said == f"flowvae evaluate 'a run' -k 5 --plugin {mine} --plugin '{tmp_path / 'my own.py'}'"
+    monkeypatch.chdir(tmp_path)
+    assert registry.command_line("list") == "flowvae list --plugin mine.py --plugin 'my own.py'"

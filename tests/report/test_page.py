@@ -205,7 +205,7 @@ def test_every_kind_of_event_has_its_pictures(make_run, tmp_path: Path, shape: t
 
 
 def test_runs_share_a_scale_where_they_share_their_data(make_run, tmp_path: Path, monkeypatch) -> None:
-    """Errors and KL of the third run, which is of other data, are ten times as large."""
+    """Errors and KL of the third run, which is of other data, are larger."""
     folders = [make_run(tmp_path / name) for name in "abc"]
     for number, folder in enumerate(folders, 1):
         x = np.random.default_rng(0).random((12, 1, 8, 8))

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,6 @@ from flowvae.cli.shared import (
     prepare,
     require_new,
     require_writable,
-    require_writable_folder,
 )  # fmt: skip
 from flowvae.errors import InputError, counted
 
@@ -61,7 +61,7 @@ def evaluate(
     plugin: Plugins = None,
 ) -> None:
     """Print the bound and log p(x) on held-out data; on those of the run's recipe, keep them in the run."""
-    from flowvae import runs
+    from flowvae import files, runs
 
     prepare()
     opened = runs.open_run(run)
@@ -70,7 +70,7 @@ def evaluate(
     kept = not (data or changes) and options.split == opened.config.evaluation.split
     if kept:
         runs.require_journal(opened)
-        require_writable_folder(run)
+        files.require_writable(run)
     with _bar("evaluating", quiet or as_json) as progress:
         result = runs.evaluate_rows(opened, rows, options, progress)
     record = {"split": options.split, **result.to_dict()}
@@ -113,14 +113,14 @@ def sample(
         tell_sequences(opened.schema, drawn, out)
         return
     assert out is not None
-    means = evaluation.sample(model, n, temperature=temperature, seed=seed)
+    draw = partial(evaluation.sample, model, n, temperature=temperature, seed=seed)
     if out.suffix.lower() == ".npz":
-        drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, mean=False)
-        files.save_arrays(out, samples=drawn, **({"means": means} if evaluation.has_typical(model) else {}))
+        means = {"means": draw()} if evaluation.has_typical(model) else {}
+        files.save_arrays(out, samples=draw(mean=False), **means)
     else:
         from flowvae.report.pictures import save_samples
 
-        save_samples(means, out)
+        save_samples(draw(), out)
     note(f"{counted(n, 'sample')} in {out}")
 
 

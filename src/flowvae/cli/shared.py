@@ -1,7 +1,6 @@
 """Options that several commands share, and what they have in common."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,9 +25,9 @@ def _load_plugins(paths: list[Path] | None) -> list[Path] | None:
 
 
 def _require_folder(path: Path | None) -> Path | None:
-    if path is not None and not path.is_dir():
+    if path is not None and not path.expanduser().is_dir():
         raise InputError(f"expected a folder that holds data for --data-dir; got {str(path)!r}: check the path")
-    return path
+    return path and path.expanduser()
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -84,15 +83,16 @@ def load_recipe(recipe: str, changes: list[str] | None, data: str | None, data_d
     """
     from flowvae.config import Config, read_recipe
     from flowvae.data import resolve_data, taken_over
+    from flowvae.overrides import with_overrides
 
-    named = []
+    tables, named = read_recipe(recipe), data_changes(data_dir)
     if data is not None:
-        own = read_recipe(recipe).get("data", "")
+        own = tables.get("data", "")
         with suppress(InputError):  # data that are not used need not be there
             own = resolve_data(own)
         taken = taken_over(own, resolve_data(data)["name"]) if isinstance(own, dict) else {}
-        named = [f"data.{key}={_toml(value)}" for key, value in {"name": data, **taken}.items()]
-    return Config.load(recipe, [*named, *data_changes(data_dir, changes)])
+        named = [*(f"data.{key}={_toml(value)}" for key, value in {"name": data, **taken}.items()), *named]
+    return Config.resolve(with_overrides(with_overrides(tables, named), changes or []))
 
 
 def data_changes(data_dir: Path | None, changes: list[str] | None = None) -> list[str]:
@@ -116,22 +116,13 @@ def require_new(path: Path, *, suffixes: tuple[str, ...]) -> Path:
 
 def require_writable(path: Path, *, suffixes: tuple[str, ...]) -> Path:
     """The path of a file that is to be written; `InputError` before any work is done for nothing."""
+    from flowvae import files
+
     if path.suffix.lower() not in suffixes:
         raise InputError(f"expected a name that ends in {' or '.join(suffixes)}; got {str(path)!r}: rename it")
     if path.is_dir():
         raise InputError(f"expected a file to write; got the folder {str(path)!r}: name a file in it")
-    require_writable_folder(path.parent)
-    return path
-
-
-def require_writable_folder(path: Path) -> Path:
-    """The path of a folder that is to be written to, made if it is not there."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"expected a folder to write to; got {str(path)!r}, where a file is: choose another") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"expected a folder to write to; got {str(path)!r}, which is read-only: choose another")
+    files.require_writable(path.parent)
     return path
 
 

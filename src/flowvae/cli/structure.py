@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowvae.cli.shared import Json, Plugins, RunFolder, note, prepare, require_writable_folder
+from flowvae.cli.shared import Json, Plugins, RunFolder, note, prepare
 from flowvae.errors import InputError
 
 
@@ -33,11 +33,14 @@ def structure(
 
     prepare()
     opened = runs.open_run(run)
-    folder = require_writable_folder(out or run)
-    graph = runs.keep_structure(opened)
-    if graph is None:
+    if not opened.model.latents.structure():
         name = opened.config.latents["name"]
         raise InputError(f"expected a run whose latents are a graph; got {name!r}: train with latents.name = 'graph'")
+    folder = out or run
+    for place in (run, folder):
+        files.require_writable(place)
+    graph = runs.keep_structure(opened)
+    assert graph is not None
     text = json.dumps(graph, indent=1) + "\n"
     files.write_text(folder / "structure.json", text)
     files.write_text(folder / "structure.dot", dot(graph))

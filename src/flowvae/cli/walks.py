@@ -69,14 +69,16 @@ def interpolate(
 
     prepare()
     opened = runs.open_run(run)
+    numbered = first.isdecimal() or last.isdecimal()
+    if decode and not opened.schema:
+        raise InputError("expected --decode for sequences; got a run on other data: leave it out")
+    if opened.schema and not numbered and (data or split or changes):
+        raise InputError("expected the number of a row in the data that are named; got sequences: leave the data out")
     if opened.schema is None:
         out = require_writable(_needed(out), suffixes=PICTURES)
     elif out:
         require_new(out, suffixes=(".jsonl",))
-    if decode and not opened.schema:
-        raise InputError("expected --decode for sequences; got a run on other data: leave it out")
     show = decoding(decode or "greedy") if opened.schema else typical
-    numbered = first.isdecimal() or last.isdecimal()
     rows = runs.rows(opened, data, split, data_changes(data_dir, changes)) if numbered else None
     ends = [_datum(opened, text, rows, seed) for text in (first, last)]
     found = walk(opened.model, Split(torch.stack(ends)), n, seed=seed, show=show).numpy()

@@ -29,18 +29,19 @@ def read_images(folder: Path, size: int = 0) -> tuple[np.ndarray, tuple[str, ...
         raise InputError(
             f"expected .png or .jpg files in the folder {folder.name!r}; got {held}: check the path, or convert them"
         )
-    if left := sorted(path.name for path in folder.iterdir() if _is_left_out(path)):
+    if left := sorted(path for path in folder.iterdir() if _is_left_out(path)):
+        got = f"the folder {left[0].name!r} of images" if left[0].is_dir() else repr(left[0].name)
         raise InputError(
-            f"expected .png or .jpg files alone in the folder {folder.name!r}; got {left[0]!r} beside them: "
-            "convert it, or move it elsewhere"
+            f"expected .png or .jpg files alone in the folder {folder.name!r}; got {got} beside them: bring its images "
+            "among them as .png, or move it elsewhere"
         )
     first = _read(paths[0], size)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for place, path in enumerate(paths):
         image = _read(path, size)
         if image.shape != first.shape:
-            resized = "" if size else ", or set data.size (of 'flowvae check': --size)"
-            remedy = "convert it to the same colours" if image.ndim != first.ndim else f"convert it{resized}"
+            resized = "convert it, or set data.size (of 'flowvae check': --size)"
+            remedy = resized if image.ndim == first.ndim else "convert it to the same colours"
             raise InputError(
                 f"expected images like {paths[0].name}, {_describe(first)}; "
                 f"got {path.name}, {_describe(image)}: {remedy}"
@@ -61,8 +62,8 @@ def channels_first(values: np.ndarray) -> np.ndarray:
 
 def _is_left_out(path: Path) -> bool:
     """Whether there are images in ``path`` that are not read: in another format, or a folder deeper."""
-    if path.is_dir():
-        return any(inner.suffix.lower() in ENDINGS for inner in path.iterdir())
+    if path.is_dir() and not path.name.startswith("."):
+        return any(inner.suffix.lower() in (*ENDINGS, *OTHERS) for inner in path.iterdir())
     return path.suffix.lower() in OTHERS
 
 

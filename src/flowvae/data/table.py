@@ -35,7 +35,7 @@ def read_table(path: Path) -> Parts:
         got = f"expected a table as UTF-8 text in {path.name}; got something else ({error})"
         raise InputError(f"{got}: save it as UTF-8") from None
     if values.shape[1] == 1:
-        _refuse_gaps(path)
+        _refuse_gaps(path, delimiter)
     if not names:
         return {"train": Part(values)}
     _refuse_index(names, values, path)
@@ -54,11 +54,20 @@ def long_cells() -> Iterator[None]:
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each after the number of lines read so far."""
+    return ((line, row) for line, row in _lines(path, delimiter) if _is_row(row))
+
+
+def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """All rows, each after the number of lines read so far."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         for row in reader:
-            if any(cell.strip() for cell in row) or len(row) > 1 or row == [""]:  # "" is a cell, and empty
-                yield reader.line_num, row
+            yield reader.line_num, row
+
+
+def _is_row(row: list[str]) -> bool:
+    """Whether a row is not blank: "" in quotes is a cell, and empty."""
+    return any(cell.strip() for cell in row) or len(row) > 1 or row == [""]
 
 
 def _delimiter(path: Path) -> str:
@@ -142,20 +151,23 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _refuse_gaps(path: Path) -> None:
+def _refuse_gaps(path: Path, delimiter: str) -> None:
     """In a table of one column an empty line between others is a row whose value is missing."""
-    empty = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if empty and line.strip():
+    known = gap = 0
+    for line, row in _lines(path, delimiter):
+        if not _is_row(row):
+            gap = gap or (line if known else 0)
+        elif gap:
             raise InputError(
-                f"expected a number in every row of {path.name}; got none in line {empty}: fill it in, or leave it out"
+                f"expected a number in every row of {path.name}; got none in line {gap}: fill it in, or leave it out"
             )
-        empty = empty or (0 if line.strip() else number)
+        else:
+            known = line
 
 
 def _refuse_index(names: list[str], values: np.ndarray, path: Path) -> None:
     """A nameless first column that counts the rows, from 0 or 1, is an index: a model would learn it as data."""
-    counts = len(values) > 1 and bool((np.diff(values[:, 0]) == 1).all())
+    counts = len(values) > 1 and values[0, 0] in (0, 1) and bool((np.diff(values[:, 0]) == 1).all())
     if names[0] in ("", "Unnamed: 0") and counts:
         raise InputError(
             f"expected data in every column of {path.name}; got a row number without a name in the first: "

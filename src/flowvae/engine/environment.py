@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from flowvae import registry
 from flowvae.data import Data
 from flowvae.schema import Schema
 
@@ -24,6 +25,7 @@ def environment(data: Data, seed: int) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(),
+        **({"plugins": [str(path) for path in registry.plugins()]} if registry.plugins() else {}),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {
             "system": platform.platform(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowvae.engine.folder import Folder
+from flowvae.engine.journal import read_journal
 from flowvae.engine.weights import load_weights, restore
 from flowvae.errors import InputError
 from flowvae.model import PARTS, VAE, build_model
@@ -24,10 +25,7 @@ def load(run: str | Path, which: str = "best") -> VAE:
     if not folder.config.is_file():
         raise InputError(f"expected the folder of a run; got {str(run)!r}, which has no config.toml: check the path")
     if which == "best" and folder.checkpoint.is_file() and not folder.weights(which).is_file():
-        raise InputError(
-            f"expected a run with a validation, which tells its best weights; got {str(run)!r}, which was stopped "
-            f"before its first one: go on with `{folder.resumption}`"
-        )
+        raise _without_best(folder)
     weights = load_weights(folder.weights(which))
     tables = _parsed(folder.config, tomllib.loads)
     spec = {part: tables[part] for part in PARTS if part in tables}
@@ -39,6 +37,15 @@ def load(run: str | Path, which: str = "best") -> VAE:
     model = build_model(spec, _parsed(folder.environment, _shape))
     restore(model, weights, folder.weights(which))
     return model.eval()
+
+
+def _without_best(folder: Folder) -> InputError:
+    """What is wrong with a run that has no best weights, and what to do."""
+    journal = read_journal(folder.journal) if folder.journal.is_file() else []
+    got = f"expected a run with a validation, which tells its best weights; got {str(folder.path)!r}"
+    if any(record["kind"] == "validation" for record in journal):
+        return InputError(f"{got}, of whose validations none is finite: train again, with a lower rate")
+    return InputError(f"{got}, which was stopped before its first one: go on with `{folder.resumption}`")
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -265,11 +265,15 @@ class Loop:
         self.log.watch.lap(training=True)
         with averaged(self.average):
             found = validate(self.model, self.validation, self.fabric, VALIDATION_SEED)
-            borne = 0 if self.stage.is_warming(state.clock) else self.training.validate_every
-            if best := state.judge(found.elbo, borne):
+            if best := state.judge(found.elbo, self.passed()):
                 state.best_weights = copied(self.model.state_dict())
         self.stage.schedule.observe(found.elbo)
         self.log.validation(asdict(found) | self.model.latents.account(), best=best)
+
+    def passed(self) -> int:
+        """Epochs since the last validation, but for those in which beta rose."""
+        epochs = (self.state.phase_epoch - 1) % self.training.validate_every + 1
+        return sum(not self.stage.is_warming(self.state.clock - epoch * self.steps) for epoch in range(epochs))
 
     def out_of_patience(self) -> bool:
         """Whether the phase ends early."""

@@ -47,8 +47,13 @@ def plugins() -> tuple[Path, ...]:
 
 def command_line(*words: object) -> str:
     """``flowvae words...`` as one would write it, with the plugins that this process has loaded."""
-    loaded = [word for path in _plugins for word in ("--plugin", path)]
+    loaded = [word for path in _plugins for word in ("--plugin", _from_here(path))]
     return shlex.join(["flowvae", *map(str, (*words, *loaded))])
+
+
+def _from_here(path: Path) -> Path:
+    """The path as it is written in this folder, where it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _place(error: Exception, file: str) -> tuple[str, str]:

@@ -113,13 +113,14 @@ def _markdown(text: str) -> str:
 def in_words(value: Any) -> str:
     """A value of a record in one line; what is None in a mapping is left out.
 
-    >>> in_words({"processor": "Some CPU", "cores": 2, "gpu": None}), in_words([1, 8, 8])
-    ('processor Some CPU, cores 2', '1 × 8 × 8')
+    >>> in_words({"processor": "Some CPU", "cores": 2, "gpu": None}), in_words([1, 8, 8]), in_words(["a", "b"])
+    ('processor Some CPU, cores 2', '1 × 8 × 8', 'a, b')
     """
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {in_words(part)}" for key, part in value.items() if part is not None)
     if isinstance(value, list):
-        return " × ".join(map(in_words, value))
+        is_shape = all(isinstance(part, int) for part in value)
+        return (" × " if is_shape else ", ").join(map(in_words, value))
     return NONE if value is None else str(value)
 
 

@@ -6,14 +6,13 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from flowvae.errors import InputError
+from flowvae.files import UNREADABLE
 from flowvae.report.curves import History, read_history
 
 REMEDY = "name a folder that 'flowvae train RECIPE --out RUN' made"
@@ -78,7 +77,8 @@ def _read(folder: Path, name: str, group: str) -> Run:
     weights = any((folder / f"{kind}.safetensors").exists() for kind in ("best", "last"))
 
     done, asked = _epochs(history, config)
-    recipe, out, plugins = str(folder / "config.toml"), str(folder), _plugins(environment or {})
+    recipe, out = str(folder / "config.toml"), str(folder)
+    plugins = [word for path in (environment or {}).get("plugins", []) for word in ("--plugin", path)]
     resume = shlex.join(["flowvae", "train", recipe, "--out", out, "--resume", *plugins])
     anew = shlex.join(["flowvae", "train", recipe, "--out", f"{out}-again", *plugins])
     evaluate = shlex.join(["flowvae", "evaluate", out, *plugins])
@@ -162,14 +162,6 @@ def _names(folders: Sequence[Path]) -> list[tuple[str, str]]:
     return [(n, n.rpartition("/")[0] if own else n) for n, own in zip(names, seeded, strict=True)]
 
 
-def _plugins(environment: dict[str, Any]) -> list[str]:
-    """The plugins that a run was made with, as options of a command."""
-    words = shlex.split(str(environment.get("command") or ""))
-    named = [word.removeprefix("--plugin=") for word in words if word.startswith("--plugin=")]
-    named += [value for option, value in pairwise(words) if option == "--plugin"]
-    return [word for path in named for word in ("--plugin", path)]
-
-
 def _json(path: Path) -> dict[str, Any] | None:
     """The object in ``path``; None where it is absent or unreadable, as after a kill."""
     try:
@@ -184,5 +176,5 @@ def _arrays(path: Path, *names: str) -> list[np.ndarray] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
-    except (OSError, BadZipFile, KeyError, ValueError, EOFError):
+    except (*UNREADABLE, KeyError):
         return None

@@ -96,7 +96,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
                 *(number(as_shown(e, name)) for name in ("gap", "rate", "distortion")),
                 number(as_shown(e, "bits_per_dim"), 3),
                 number(as_shown(e, "ess"), 1),
-                " + ".join(number(units, 0) for units in e.get("active_units", [])) or NONE,
+                " + ".join("?" if n is None else str(n) for n in e.get("active_units", [])) or NONE,
                 _data(e.get("count"), run.environment.get("data", {}).get("name")),
                 binarise,
                 number(e.get("samples"), 0),
