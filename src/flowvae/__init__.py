@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowvae.config import Config as Config
     from flowvae.data import Data as Data
     from flowvae.data import Split as Split
+    from flowvae.data import from_arrays as from_arrays
     from flowvae.data import load_data as load_data
     from flowvae.engine import Fitted as Fitted
     from flowvae.engine import load as load
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flowvae.config": ("Config",),
-    "flowvae.data": ("Data", "Split", "load_data"),
+    "flowvae.data": ("Data", "Split", "from_arrays", "load_data"),
     "flowvae.engine": ("Fitted", "fit", "load"),
     "flowvae.errors": ("InputError",),
     "flowvae.evaluation": ("Evaluation", "evaluate", "score"),
@@ -41,7 +42,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "VAE", "Config", "Data", "Evaluation", "Fitted", "InputError", "Split", "Trace",
-    "build_model", "evaluate", "fit", "load", "load_data", "registry", "score",
+    "build_model", "evaluate", "fit", "from_arrays", "load", "load_data", "registry", "score",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What is done with a run: train it from a recipe, open it again, evaluate it, and keep what a report shows."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,20 @@ def check_support(config: Config, data: Data) -> None:
 def open_run(path: str | Path) -> Opened:
     """The run in the folder ``path`` with its best weights; `InputError` where there is none."""
     path = Path(path)
-    model, config = load(path), Config.load(path / "config.toml")
+    try:
+        model, config = load(path), Config.load(path / "config.toml")
+    except InputError as error:
+        raise _with_plugins(error, path) from None
     on_cpu = config.training["accelerator"] == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu" if on_cpu else "cuda")
     return Opened(path, config, model.to(device), device)
+
+
+def _with_plugins(error: InputError, path: Path) -> InputError:
+    """What is wrong with a run, and which plugins it was made with that are not loaded, as its components may be."""
+    made = (_record(path / "environment.json") or {}).get("plugins", [])
+    given = [word for plugin in made if Path(plugin) not in registry.plugins() for word in ("--plugin", plugin)]
+    return InputError(f"{error}; the run was made with {shlex.join(given)}: give it again") if given else error
 
 
 def rows(run: Opened, data: str | None = None, split: str | None = None, changes: Iterable[str] = ()) -> Split:
@@ -194,7 +205,7 @@ def keep_evaluation(run: Opened, split: Split, record: dict[str, Any]) -> dict[s
     One with a ladder has in ``rungs.npz`` what its top rungs know, and samples at several temperatures.
     """
     seed, place = record["seed"], run.path / "evaluation.json"
-    before = _earlier(place)
+    before = _record(place)
     write_text(place, json.dumps(record, indent=1) + "\n")
     save_arrays(run.path / "samples.npz", samples=run.shown(sample(run.model, SHOWN["samples"], seed=seed)))
     keep_structure(run, record["kl"], seed)
@@ -214,7 +225,7 @@ def keep_structure(run: Opened, kl: Sequence[float] = (), seed: int = 0) -> dict
     records = require_journal(run)
     if not kl:
         best = [record["kl"] for record in records if record["kind"] == "validation" and record["best"]]
-        kl = (_earlier(run.path / "evaluation.json") or {}).get("kl") or (best[-1] if best else ())
+        kl = (_record(run.path / "evaluation.json") or {}).get("kl") or (best[-1] if best else ())
     graph = graph_of(run.model, kl, [record for record in records if record["kind"] == "validation"])
     if graph:
         write_text(run.path / "structure.json", json.dumps(graph, indent=1) + "\n")
@@ -228,8 +239,8 @@ def require_journal(run: Opened) -> list[dict[str, Any]]:
     return read_journal(journal) if (journal := run.path / "journal.jsonl").is_file() else []
 
 
-def _earlier(place: Path) -> dict[str, Any] | None:
-    """The evaluation that is there, if one can be read."""
+def _record(place: Path) -> dict[str, Any] | None:
+    """The record that is there, if one can be read."""
     try:
         return dict(json.loads(place.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):

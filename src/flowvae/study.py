@@ -159,7 +159,6 @@ class Study(BaseModel):
         study = cls.read(source)
         for number, spec in enumerate(study.measures):
             registry.resolve("measure", spec, path=f"measures.{number}")
-        study._require_metrics()
         for row in study.rows:
             study.config(row, study.seeds[0])
         return study
@@ -190,6 +189,7 @@ class Study(BaseModel):
             raise InputError(f"expected rows of different names; got {twice[0]!r} twice: rename one")
         for name in (name for pair in study.pairs for name in pair):
             study.row(name)
+        study._require_metrics()
         return study
 
     def _require_metrics(self) -> None:

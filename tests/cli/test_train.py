@@ -190,3 +190,4 @@ def test_a_plugin_is_a_component_like_any_other(command: Command, tmp_path: Path
     done = run_process("evaluate", "my run", cwd=tmp_path)
     assert done.returncode == 2
     assert "expected a flow; got 'shifted'" in done.stderr
+    assert f"the run was made with --plugin {tmp_path / 'mine.py'}: give it again" in done.stderr

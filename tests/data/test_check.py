@@ -12,7 +12,9 @@ from PIL import Image
 from flowvae import registry
 from flowvae.data import inspect, load_data, require_support, resolve_data
 from flowvae.data.readers import TEXTS
+from flowvae.engine import fit
 from flowvae.errors import InputError
+from flowvae.model import build_model
 from flowvae.registry import components
 
 GAUSSIAN = "gaussian with --set likelihood.name=gaussian --set data.binarise=none: values are real"
@@ -247,3 +249,16 @@ def test_grey_values_are_no_bits(no_real: None) -> None:
 @pytest.mark.parametrize("binarise", ["dynamic", "static-seeded", "threshold", "none"])
 def test_digits_suit_the_bernoulli_likelihood(binarise: str) -> None:
     require_support(load_data("digits", binarise=binarise), "bernoulli", ("binary", "unit"))
+
+
+@pytest.mark.parametrize(("second", "told"), [(50.0, False), (1e4, True)])
+def test_columns_of_unlike_scales_are_told(second: float, told: bool, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, second, 0.0]
+    np.save(tmp_path / "x.npy", values)
+    found = inspect(tmp_path / "x.npy")
+    line = [line for line in found.lines() if line.startswith("scales ")]
+    assert len(line) == told
+    data = load_data(tmp_path / "x.npy")
+    model = build_model({"latents": {"dim": 2}, "likelihood": "gaussian"}, data)
+    said = [record.get("message", "") for record in fit(model, data, epochs=1, quiet=True).history]
+    assert any("standardise them, (x - mean) / sd, beforehand" in message for message in said) == told

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowvae.cli.shared import Json, Plugins, RunFolder, note, prepare
+from flowvae.cli.shared import PICTURES, Json, Plugins, RunFolder, note, prepare
 from flowvae.errors import InputError
 
 
@@ -37,6 +37,8 @@ def structure(
         name = opened.config.latents["name"]
         raise InputError(f"expected a run whose latents are a graph; got {name!r}: train with latents.name = 'graph'")
     folder = out or run
+    if folder.suffix.lower() in (*PICTURES, ".dot", ".json"):
+        raise InputError(f"expected a folder for the three files; got {str(folder)!r}: name one without an ending")
     for place in (run, folder):
         files.require_writable(place)
     graph = runs.keep_structure(opened)

@@ -51,6 +51,8 @@ class Split:
     """What the rows are called, as the images of a folder by their files; none where they have no names."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor):
+            raise InputError(f"expected a tensor of rows; got {type(self.values).__name__}: use torch.from_numpy(x)")
         if self.values.ndim < 2 or self.values.dtype not in (torch.uint8, torch.float32):
             raise InputError(
                 f"expected values (N, *event) of uint8 or float32; got {tuple(self.values.shape)} of "

@@ -11,7 +11,7 @@ import numpy as np
 from flowvae import registry
 from flowvae.data.base import Data
 from flowvae.data.parts import Parts, find_missing, require_one_shape, shares
-from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, value_range
+from flowvae.data.ranges import are_bits, fitting_scale, interval, rescaling, unlike_scales, value_range
 from flowvae.data.readers import FITTING, read
 from flowvae.errors import InputError, counted, in_memory
 
@@ -35,9 +35,9 @@ class Inspection:
     ``minimum`` and ``maximum`` are those of the finite values (NaN where there are none); ``missing`` counts
     values that are NaN, infinite or beyond float32, in ``missing_rows`` rows, ``first_missing`` being the
     first of these; ``duplicates`` counts rows that repeat an earlier one, ``shared`` those that repeat a row
-    of an earlier part. ``refusal`` is why training would not take the file, and what to do, or "". ``likelihood`` is
-    the recommended one, with the ``scale`` that it needs, or None where none that is registered fits; ``advice`` says
-    it in words.
+    of an earlier part. ``refusal`` is why training would not take the file, and what to do, or ""; ``scales`` is what
+    columns of unlike scales want, or "". ``likelihood`` is the recommended one, with the ``scale`` that it needs, or
+    None where none that is registered fits; ``advice`` says it in words.
     """
 
     path: str
@@ -53,6 +53,7 @@ class Inspection:
     duplicates: int
     shared: int
     refusal: str
+    scales: str
     likelihood: str | None
     scale: float
     advice: str
@@ -76,6 +77,7 @@ class Inspection:
             f"duplicates  {again if self.duplicates else 'none'}",
             f"likelihood  {first}",
             *(f"            or {other}" for other in others),
+            *([f"scales      {self.scales}"] if self.scales else []),
             *([f"training    would refuse it: {self.refusal}"] if self.refusal else []),
         ]
 
@@ -116,6 +118,7 @@ def inspect(path: str | Path, size: int = 0) -> Inspection:
         duplicates=duplicates,
         shared=shared,
         refusal=_refusal(parts, count),
+        scales=unlike_scales(parts["train"].values),
         likelihood=likelihood,
         scale=scale,
         advice=advice,

@@ -1,7 +1,7 @@
 """One's own data, by path: an array, a table, or a folder of images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -81,18 +81,37 @@ def _own(
 ) -> Data:
     if not path:
         raise InputError("expected the path of a file or a folder; got none: set data.path")
-    parts = partition(read_finite(path, size), validation=validation, test=test, seed=seed)
-    name = Path(path).name
-    return assemble(name, parts, scale=scale, binarise=binarise, seed=seed, flip=flip, dequantise=dequantise)
+    return dealt(
+        Path(path).name,
+        read_finite(path, size),
+        scale=scale,
+        binarise=binarise,
+        seed=seed,
+        validation=validation,
+        test=test,
+        flip=flip,
+        dequantise=dequantise,
+    )
+
+
+def dealt(name: str, parts: Parts, *, seed: int, validation: float, test: float, **settings: Any) -> Data:
+    """The data set of ``parts``, whose splits are complete or cut by ``seed``; ``settings`` are those of `assemble`."""
+    splits = partition(parts, validation=validation, test=test, seed=seed)
+    return assemble(name, splits, seed=seed, **settings)
 
 
 def read_finite(path: str, size: int = 0) -> Parts:
     """The parts of a file or a folder, as `read` has them; `InputError` where a value is missing or not finite."""
     parts = read(path, size)
+    require_finite(parts, path)
+    return parts
+
+
+def require_finite(parts: Parts, where: str) -> None:
+    """Raise `InputError` where a value is missing or not finite."""
     rows, count, first = find_missing(parts)
     if count:
         raise InputError(
-            f"expected finite numbers in {path}; got {count} that are NaN, infinite or beyond float32 in "
+            f"expected finite numbers in {where}; got {count} that are NaN, infinite or beyond float32 in "
             f"{counted(rows, 'row')}, the first in {first} (rows count from 0): fill them in, or leave these rows out"
         )
-    return parts

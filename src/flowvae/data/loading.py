@@ -35,6 +35,9 @@ def resolve_data(spec: str | Path | dict[str, Any], *, sequences: bool = False, 
     where ``sequences`` are expected. Raises `InputError` for an unknown name, a path that does not exist, and options
     that are invalid.
     """
+    if not isinstance(spec, str | Path | dict):
+        got = type(spec).__name__
+        raise InputError(f"expected data by name, path or table; got {got}: make them of arrays with from_arrays(x)")
     table = {**spec, **options} if isinstance(spec, dict) else {"name": str(spec), **options}
     name = table.get("name")
     if isinstance(name, str) and name not in registry.names("data"):

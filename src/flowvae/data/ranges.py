@@ -6,6 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor
 
+UNLIKE = 100.0
+"""How many times the smallest standard deviation the greatest one is, from where on columns are of unlike scales."""
+
 
 def value_range(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
     """The least and the greatest value of all ``arrays``."""
@@ -75,3 +78,19 @@ def missing(array: np.ndarray) -> tuple[np.ndarray, int]:
     with np.errstate(over="ignore"):
         lost = ~np.isfinite(array.astype(np.float32, copy=False)).reshape(len(array), -1)
     return np.flatnonzero(lost.any(axis=1)), int(lost.sum())
+
+
+def unlike_scales(rows: np.ndarray) -> str:
+    """What columns (N, D) of unlike scales want, or "": one learning rate cannot suit standard deviations far apart.
+
+    >>> unlike_scales(np.array([[1.0, 20000.0], [2.0, 50000.0]]))
+    'columns have standard deviations from 0.5 to 1.5e+04: standardise them, (x - mean) / sd, beforehand'
+    """
+    if rows.ndim != 2:
+        return ""
+    sd = rows[:, np.isfinite(rows).all(0)].std(0, dtype=np.float64)
+    sd = sd[sd > 0]
+    if not sd.size or sd.max() < UNLIKE * sd.min():
+        return ""
+    told = f"columns have standard deviations from {sd.min():.3g} to {sd.max():.3g}"
+    return f"{told}: standardise them, (x - mean) / sd, beforehand"

@@ -57,7 +57,7 @@ def read(path: str | Path, size: int = 0) -> Parts:
 
 
 def _read_npy(path: Path) -> Parts:
-    return {"train": Part(_values(_load(path), path.name))}
+    return {"train": Part(require_values(_load(path), path.name))}
 
 
 def _read_npz(path: Path) -> Parts:
@@ -77,9 +77,9 @@ def _read_npz(path: Path) -> Parts:
         parts = {}
         for split, name in found.items():
             if name:
-                values = _values(_array(file, name, path), f"{name!r} of {path.name}")
-                labels_name = _only(LABELS[split], names, path)
-                parts[split] = Part(values, _labels(file, labels_name, len(values), path) if labels_name else None)
+                values = require_values(_array(file, name, path), f"{name!r} of {path.name}")
+                marks = _only(LABELS[split], names, path)
+                parts[split] = Part(values, _labels(file, marks, len(values), path) if marks else None)
         return parts
 
 
@@ -119,7 +119,8 @@ def _remedy(error: Exception) -> str:
     return "it is torn, or of another kind than its ending says; write it again with numpy"
 
 
-def _values(array: np.ndarray, where: str) -> np.ndarray:
+def require_values(array: np.ndarray, where: str) -> np.ndarray:
+    """Rows of real numbers, images channels first; `InputError` for anything else."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         kind = getattr(array, "dtype", type(array).__name__)
         raise InputError(f"expected real numbers in {where}; got {kind}: convert them")
@@ -130,11 +131,15 @@ def _values(array: np.ndarray, where: str) -> np.ndarray:
     return channels_first(array)
 
 
-def _labels(file: Any, name: str, rows: int, path: Path) -> np.ndarray:
-    array = _array(file, name, path)
+def require_labels(array: np.ndarray, rows: int, where: str) -> np.ndarray:
+    """Labels, whole numbers and one a row; `InputError` for anything else."""
     if array.dtype.kind not in "bui" or array.shape != (rows,):
         raise InputError(
-            f"expected {rows} whole numbers in {name!r} of {path.name}, one a row; "
+            f"expected {rows} whole numbers in {where}, one a row; "
             f"got {array.dtype} of shape {array.shape}: convert or leave out the labels"
         )
     return array
+
+
+def _labels(file: Any, name: str, rows: int, path: Path) -> np.ndarray:
+    return require_labels(_array(file, name, path), rows, f"{name!r} of {path.name}")

@@ -85,6 +85,8 @@ def fit(
         raise InputError(
             f"expected the folder of a run to resume; got run=None: name it, or leave resume={resume!r} out"
         )
+    if not isinstance(data, Data):
+        raise InputError(f"expected a data set; got {type(data).__name__}: make one with load_data or from_arrays")
     training = training_options(**options)
     config = run_config(model, data, objective, optimiser, schedule, training, tables)
     require_fit(model, data)

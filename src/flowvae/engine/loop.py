@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flowvae.data import Data
+from flowvae.data.ranges import unlike_scales
 from flowvae.engine.agreement import objection
 from flowvae.engine.checkpoints import Checkpoints, Parts, go_back, go_on
 from flowvae.engine.compiling import compile_options, require_compiler
@@ -60,6 +61,7 @@ class Loop:
     ) -> None:
         self.model, self.config, self.training, self.fabric = model, config, training, fabric
         self.train = data.train.to(fabric.device)
+        self.advice = unlike_scales(data.train.values.numpy(force=True)) if data.support == "real" else ""
         self.validation = data.validation.frozen(VALIDATION_SEED).to(fabric.device)
         self.batch = min(training.batch_size, len(self.train))
         self.steps = len(self.train) // self.batch  # the last, incomplete batch is left out
@@ -137,6 +139,7 @@ class Loop:
         """Settle what is the device's to decide, and say what is worth saying."""
         state, training, device = self.state, self.training, self.fabric.device
         said = on_resuming(state, training, device) if self.parts else on_beginning(state, training, self.batch, device)
+        said += [self.advice] if self.advice and not self.parts else []
         for notice in said:
             self.log.event(notice)
 

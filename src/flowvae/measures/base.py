@@ -35,7 +35,12 @@ def finds(*figures: str) -> Callable[[M], M]:
 
 
 def figures_of(spec: Spec) -> tuple[str, ...] | None:
-    """The names of a measure's figures, options filled in, as patterns; None of a measure that declares none."""
+    """The names of a measure's figures, options filled in, as patterns; None of one that declares none or is unknown.
+
+    Unknown is one of a plugin that is not loaded.
+    """
+    if (spec if isinstance(spec, str) else spec.get("name")) not in registry.names("measure"):
+        return None
     table = registry.resolve("measure", spec)
     declared = getattr(registry.component("measure", table.pop("name")), "figures", None)
     return None if declared is None else tuple(name.format(**table) for name in declared)

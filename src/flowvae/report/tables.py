@@ -108,6 +108,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
         "−ELBO = distortion + rate; gap = log p(x) − ELBO. log p(x) by importance sampling with K samples; "
         "ESS is their mean effective sample size. Figures on another binarisation are not comparable."
     )
+    if any("?" in line[8] for line in cells):
+        caption += " Active units are ? where draws are too few to tell them from noise."
     return Table(columns, tuple(cells), caption).without_empty_columns()
 
 
