@@ -26,6 +26,7 @@ ORDERS = [
     ("ladder-frey", "gap", "rungs-8-gaussian", "rungs-8-iaf"),
     ("ladder-cifar", "bits_per_dim", "rungs-2-gaussian", "rungs-4-gaussian", "rungs-4-iaf"),
     ("ladder-cifar", "bits_per_dim", "rungs-2-gaussian", "rungs-2-iaf", "rungs-4-iaf"),
+    ("cifar-flat-cpu", "bits_per_dim", "iaf-4-320", "diagonal"),
     ("kingma-mnist-cpu", "gap", "diagonal", "iaf-4-320"),
     ("posteriors-collections", "elbo", "caltech-diagonal", "caltech-planar"),
     ("posteriors-collections", "elbo", "omniglot-diagonal", "omniglot-planar"),
