@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowvae.data import load_data
-from flowvae.data.tokens import read_lines
+from flowvae.data.tokens import read_lines, read_sequences
 from flowvae.errors import InputError
 from flowvae.schema import Schema
 
@@ -94,3 +94,15 @@ def test_cells_and_lines_end_where_they_end(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "b.csv", "text") == [long]
     (tmp_path / "a.txt").write_bytes("one\u2028line\r\ntwo\x0cwords\n".encode())
     assert read_lines(tmp_path / "a.txt") == ["one\u2028line", "two\x0cwords"]
+
+
+def test_tokens_that_training_had_not_seen_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "x.txt").write_text("\n".join(["the cat sees", "my bird", "the bird sees the cat"] * 5))
+    schema = load_data(tmp_path / "x.txt").event_shape
+    (tmp_path / "new.txt").write_text("the dog sees\nelephants\n")
+    with caplog.at_level("INFO", logger="flowvae"):
+        read_sequences(tmp_path / "new.txt", schema)
+        assert "2 of 4 tokens are unknown to the run" in caplog.text
+        caplog.clear()
+        read_sequences(tmp_path / "x.txt", schema)
+        assert caplog.text == ""

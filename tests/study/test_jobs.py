@@ -55,6 +55,19 @@ def figures(folder: Path) -> dict[tuple[str, int], float]:
     return {(row["name"], run["seed"]): run["log_likelihood"] for row in rows for run in row["runs"]}
 
 
+def test_another_study_of_the_same_name_is_refused(run: Run, tiny: Path, tmp_path: Path) -> None:
+    run("--rows", "diagonal", "--seeds", "0")
+    before = figures(tmp_path)
+    text = tiny.read_text()
+    tiny.write_text(text.replace("Two tiny", "Some other"))
+    assert "1 of 1 runs are done" in run("--rows", "diagonal", "--seeds", "0"), "a new title is no other study"
+    tiny.write_text(text.replace("Two tiny", "Some other").replace("epochs = 2", "epochs = 3"))
+    said = run("--rows", "diagonal", "--seeds", "0", code=2)
+    assert "got those of another study of that name, 'Two tiny" in said
+    assert "rename the file, or name other folders by --results and --runs" in said
+    assert figures(tmp_path) == before
+
+
 def test_a_study_is_run_told_and_shown(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run()
     assert "full, seed 1: run 4 of 4" in said

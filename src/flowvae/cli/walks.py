@@ -139,13 +139,17 @@ def _datum(run: "Opened", text: str, rows: "Split | None", seed: int) -> Any:
     """The row of that number, or the sequence that is printed so."""
     import torch
 
+    from flowvae.data.tokens import tell_unknown
+
     if rows is not None and text.isdecimal():
         if int(text) >= len(rows):
             raise InputError(f"expected a row below {len(rows)}; got {text}: choose one of these")
         return rows.frozen(seed).batch(torch.tensor([int(text)], device=rows.values.device))[0]
     if run.schema is None:
         raise InputError(f"expected the number of a row; got {text!r}: only sequences can be written")
-    return torch.from_numpy(run.schema.parse(text))
+    values = run.schema.parse(text)
+    tell_unknown(values, run.schema)
+    return torch.from_numpy(values)
 
 
 def _needed(out: Path | None) -> Path:

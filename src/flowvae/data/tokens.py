@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,9 @@ from flowvae.data.parts import Part, partition
 from flowvae.data.table import long_cells
 from flowvae.errors import InputError, nearest
 from flowvae.registry import Count, Seed, register
-from flowvae.schema import Schema, Type
+from flowvae.schema import END, Schema, Type
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = "<unk>"
 SMILES = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|.")
@@ -106,7 +109,17 @@ def read_sequences(path: str | Path, schema: Schema, column: str = "") -> np.nda
             raise InputError(f"{path}, sequence {number}: {error}") from None
     if not data:
         raise InputError(f"expected sequences in {path}; got none: write one a line")
-    return np.stack(data)
+    values = np.stack(data)
+    tell_unknown(values, schema)
+    return values
+
+
+def tell_unknown(values: np.ndarray, schema: Schema) -> None:
+    """Say how many tokens of the sequences ``(*, L, columns)`` are ones that training had not seen."""
+    if schema.unknown is not None:
+        types = values[..., 0]
+        if unknown := int((types == schema.numbers[schema.unknown]).sum()):
+            log.info("%d of %d tokens are unknown to the run", unknown, int((types != END).sum()))
 
 
 def split(line: str, unit: Unit) -> list[str]:

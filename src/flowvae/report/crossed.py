@@ -61,9 +61,11 @@ def _caption(rows: Collection[StudyRow], names: Sequence[str]) -> list[str]:
     said = [f"{m.title}{', in nats' if m.nats else ''}." for m in map(metric, names)]
     if len(names) > 1:
         said = [in_nats(names)]
-    seeds = sorted({len(row.seeds) for row in rows if row.seeds}) or [0]
-    many = " or ".join(map(str, seeds))
-    said += [f"Mean over {many} seeds, in parentheses its standard error." if seeds[-1] > 1 else "One seed."]
+    seeds = sorted({len(row.seeds) for row in rows if row.seeds})
+    if seeds and seeds[-1] > 1:
+        said.append(f"Mean over {' or '.join(map(str, seeds))} seeds, in parentheses its standard error.")
+    else:
+        said.append("One seed." if seeds else "No finished run yet.")
     samples = {row.samples for row in rows if row.seeds and "log_likelihood" in names} - {"1"}
     said += [f"log p(x) by importance sampling with K = {' / '.join(sorted(samples))} samples."] if samples else []
     return [*said, binarisation(rows)]

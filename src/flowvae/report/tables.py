@@ -57,12 +57,13 @@ def _published(published: Mapping[str, Any], names: Sequence[str]) -> tuple[str,
 
 def _study_caption(rows: Sequence[StudyRow], names: Sequence[str]) -> str:
     parts = [in_nats(names)]
-    if max(len(row.seeds) for row in rows) > 1:
+    seeds = max(len(row.seeds) for row in rows)
+    if seeds > 1:
         parts.append(
             "Mean over seeds, in parentheses its standard error; difference to the first row paired by seed, with its "
             "standard error and, in brackets, its Student-t 95 % interval."
         )
-    else:
+    elif seeds:
         parts.append("One seed: no error over seeds and no interval.")
     if "log_likelihood" in names:
         said = sorted({row.samples for row in rows})
