@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from flowvae import registry
 from flowvae.data import resolve_data
 from flowvae.engine.folder import FREE, without_none
-from flowvae.engine.options import TRAINED, Phase, Training, overlaid
+from flowvae.engine.options import TRAINED, Phase, Training, overlaid, place_of
 from flowvae.errors import InputError, nearest
 from flowvae.evaluation.memory import parse_size
 from flowvae.model import PARTS, resolve_parts
@@ -103,7 +103,7 @@ class Config(BaseModel):
         """Check ``tables`` and fill in what they leave out; `InputError` as for `load`."""
         for key in tables:
             if key not in cls.model_fields:
-                place = f": use {INNER[key]}" if key in INNER else nearest(key, cls.model_fields)
+                place = f": use {INNER[key]}" if key in INNER else place_of(key) or nearest(key, cls.model_fields)
                 raise InputError(f"{key}: a recipe has no such table{place}")
         if "data" not in tables:
             raise InputError(
@@ -217,7 +217,8 @@ def _training(tables: Mapping[str, Any], components: Mapping[str, Table]) -> tup
     known = [name for name in Training.model_fields if name not in ("seed", "phases")]
     for key in settings:
         if key not in known:
-            place = f": set {key} at the top of the recipe" if key in Training.model_fields else nearest(key, known)
+            top = f": set {key} at the top of the recipe" if key in Training.model_fields else ""
+            place = top or place_of(key) or nearest(key, known)
             raise InputError(f"training.{key}: no such option{place}")
     phases = tables.get("phases", [])
     if not isinstance(phases, list) or not all(isinstance(phase, dict) for phase in phases):

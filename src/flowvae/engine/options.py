@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from flowvae import registry
 from flowvae.errors import InputError
 from flowvae.registry import Count, Positive, Seed, Spec, validated
 
@@ -102,8 +103,25 @@ class Training(BaseModel):
 
 
 def training_options(**options: Any) -> Training:
-    """Validated options; `InputError` names an unknown option's nearest neighbour, or the value out of range."""
+    """Validated options; `InputError` names where an unknown one belongs, the nearest one, or a value out of range."""
+    for key in options:
+        if key not in Training.model_fields and (place := place_of(key)):
+            raise InputError(f"training.{key}: no such option{place}")
     return validated(Training, options, "training")
+
+
+def place_of(key: str) -> str:
+    """Where ``key`` is an option, if it is one of a component of training: the tail of a message.
+
+    >>> place_of("lr"), place_of("width")
+    (': use optimiser.lr', '')
+    """
+    kinds = [
+        kind
+        for kind in TRAINED
+        if any(option.name == key for name in registry.names(kind) for option in registry.options(kind, name))
+    ]
+    return f": use {' or '.join(f'{kind}.{key}' for kind in kinds)}" if kinds else ""
 
 
 def overlaid(base: dict[str, Any], changes: Spec | None) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def estimate(values: Iterable[float]) -> Estimate | None:
 
     >>> estimate([1.0, 2.0, 3.0])
     Estimate(mean=2.0, error=0.577..., low=-0.484..., high=4.484..., count=3)
+    >>> estimate([6.93] * 3).error
+    0.0
     """
     x = np.asarray(list(values), dtype=float)
     if x.size == 0:
@@ -37,7 +39,7 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     mean = float(x.mean())
     if x.size == 1:
         return Estimate(mean, nan, nan, nan, 1)
-    error = float(x.std(ddof=1)) / sqrt(x.size)
+    error = float(x.std(ddof=1)) / sqrt(x.size) if np.ptp(x) else 0.0  # else what rounding leaves
     reach = float(stdtrit(x.size - 1, 0.975)) * error
     return Estimate(mean, error, mean - reach, mean + reach, int(x.size))
 
