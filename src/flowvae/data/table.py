@@ -135,8 +135,8 @@ def _cell_by_cell(path: Path, delimiter: str, names: list[str], skip: int) -> np
         more = f" and {len(text) - 5} more columns" if len(text) > 5 else ""
         raise InputError(
             f"expected numbers in every column of {path.name}; got text in {', '.join(shown)}{more}: "
-            "leave out or encode these columns, and write decimals with a point; sequences in one of them are trained on "
-            "with the recipe 'tokens' and data.column"
+            "leave out or encode these columns, and write decimals with a point; sequences in one of them are what the "
+            "recipe 'tokens' trains on, with data.column"
         )
     return np.array(table)
 
