@@ -26,6 +26,12 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Printed commands name the plugins that a test loads itself, and not those of tests before it."""
+    monkeypatch.setattr("flowvae.registry.plugin._plugins", [])
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with real data sets (`mnist/` and others): $FLOWVAE_DATA, else `../shared/data` beside the checkout."""

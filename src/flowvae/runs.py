@@ -46,6 +46,11 @@ class Opened:
         shape = self.model.event_shape
         return shape if isinstance(shape, Schema) else None
 
+    @property
+    def columns(self) -> list[str]:
+        """What the columns of the data are called that the run was trained on; none where no table said so."""
+        return list(((_record(self.path / "environment.json") or {}).get("data") or {}).get("columns", []))
+
     def shown(self, data: np.ndarray) -> np.ndarray:
         """Data as a reader takes them in: sequences in print, strings ``(N,)``; anything else as it is."""
         return data if self.schema is None else np.array([self.schema.text(datum) for datum in data])
@@ -165,7 +170,8 @@ def require_as_dealt(run: Opened, table: dict[str, Any]) -> None:
 
 def require_unchanged(run: Opened, data: Data) -> None:
     """Raise `InputError` unless ``data`` are what the run was trained on, split as they were then."""
-    if data.digest != _trained_on(run)["digest"]:
+    environment = json.loads((run.path / "environment.json").read_text(encoding="utf-8"))
+    if data.digest != environment["data"]["digest"]:
         raise InputError(
             f"expected the data that {str(run.path)!r} was trained on; got others under the same name, whose split may "
             "hold training data: bring them back as they were, or give the others by --data"
@@ -174,18 +180,12 @@ def require_unchanged(run: Opened, data: Data) -> None:
 
 def require_columns(run: Opened, data: Data) -> None:
     """Raise `InputError` where tables name their columns, and the run was trained on others, or in another order."""
-    trained = _trained_on(run).get("columns", []) if data.columns else []
-    for place, (own, other) in enumerate(zip(trained, data.columns, strict=False)):
+    for place, (own, other) in enumerate(zip(run.columns, data.columns, strict=False)):
         if own != other:
             raise InputError(
                 f"expected the columns that the run was trained on; got {other!r} in place of {own!r}, number {place}, "
                 "counted from 0: bring them into that order, and give them these names"
             )
-
-
-def _trained_on(run: Opened) -> dict[str, Any]:
-    """What the run has kept of its data."""
-    return dict(json.loads((run.path / "environment.json").read_text(encoding="utf-8"))["data"])
 
 
 def evaluate_rows(

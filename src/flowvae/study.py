@@ -194,7 +194,7 @@ class Study(BaseModel):
 
     def _require_metrics(self) -> None:
         """Raise `InputError` for a metric, shown or published, that no run will have, unless a measure may find it."""
-        found = [figures_of(spec) for spec in self.measures]
+        found = [figures_of(spec, f"measures.{number}") for number, spec in enumerate(self.measures)]
         known = (*EVALUATED, *chain.from_iterable(filter(None, found)))
         names = [name for name in known if not name.endswith("*")]
         named = [*self.metrics, *(key for row in self.rows for key in row.published if key not in BESIDE)]

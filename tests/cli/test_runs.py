@@ -266,6 +266,12 @@ def test_columns_of_a_table_are_those_that_were_trained_on(command: Command, tmp
     for name in ("same", "bare"):
         command("score", "run", "--data", f"{name}.csv", "-o", f"{name}-scores.csv")
     assert (tmp_path / "same-scores.csv").read_text() == (tmp_path / "bare-scores.csv").read_text()
+    command("sample", "run", "-n", "3", "--seed", "4", "-o", "drawn.csv")
+    command("sample", "run", "-n", "3", "--seed", "4", "-o", "drawn.npz")
+    with np.load(tmp_path / "drawn.npz") as arrays:
+        drawn = np.loadtxt(tmp_path / "drawn.csv", delimiter=",", skiprows=1)
+        np.testing.assert_allclose(drawn, arrays["samples"], atol=1e-6)
+    assert (tmp_path / "drawn.csv").read_text().startswith("a,b\n")
     run = fv.runs.open_run(tmp_path / "run")
     with pytest.raises(
         InputError, match="expected the columns that the run was trained on; got 'b' in place of 'a', number 0"

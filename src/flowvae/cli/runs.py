@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,12 @@ def sample(
     run: RunFolder,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="A picture (.png), arrays (.npz), or sequences (.jsonl)."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="A picture (.png), arrays (.npz), a table (.csv) or sequences (.jsonl).",
+        ),
     ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many.")] = 64,
     temperature: Annotated[float, typer.Option("--temperature", "-t", min=0, help="Scale of the prior's noise.")] = 1.0,
@@ -95,7 +100,7 @@ def sample(
     plugin: Plugins = None,
 ) -> None:
     """Draw from the prior: a picture shows the means of p(x | z), points of the plane where they lie; arrays hold
-    draws of x, `samples`, and `means` where they are known, as behind a flow they are not.
+    draws of x, `samples`, and `means` where they are known, as behind a flow they are not. A table holds draws of rows.
 
     Sequences are printed, or written as JSON lines: draws of x, unless --decode says otherwise.
     """
@@ -103,10 +108,10 @@ def sample(
 
     prepare()
     if out is not None:
-        require_writable(out, suffixes=(*PICTURES, ".npz", ".jsonl"))
+        require_writable(out, suffixes=(*PICTURES, ".npz", ".csv", ".jsonl"))
     opened = runs.open_run(run)
     model = opened.model
-    out = _output(out, opened, decode)
+    out = _output(out, opened, decode, (".npz", ".csv") if len(model.event_shape) == 1 else (".npz",))
     if opened.schema is not None and (out is None or out.suffix.lower() == ".jsonl"):
         show = evaluation.decoding(decode or "sample")
         drawn = evaluation.sample(model, n, temperature=temperature, seed=seed, show=show)
@@ -117,6 +122,10 @@ def sample(
     if out.suffix.lower() == ".npz":
         means = {"means": draw()} if evaluation.has_typical(model) else {}
         files.save_arrays(out, samples=draw(mean=False), **means)
+    elif out.suffix.lower() == ".csv":
+        rows = draw(mean=False)
+        names = opened.columns or [f"x{number}" for number in range(rows.shape[1])]
+        _save_table(out, dict(zip(names, rows.T.astype(float).tolist(), strict=True)))
     else:
         from flowvae.report.pictures import save_samples
 
@@ -215,7 +224,7 @@ def score(
     plugin: Plugins = None,
 ) -> None:
     """Write log p(x), the bound and the effective sample size of every datum, in nats, row by row."""
-    from flowvae import files, runs
+    from flowvae import runs
 
     prepare()
     require_new(out, suffixes=(".csv",))
@@ -230,17 +239,24 @@ def score(
     columns = {"row": range(len(rows)), **named, "log_px": found.log_px_hat, "elbo": found.elbo, "ess": found.ess}
     if rows.labels is not None:
         columns["label"] = rows.labels.tolist()
+    _save_table(out, columns)
+    drawn = counted(result.samples, "sample")
+    note(f"{out}: {counted(len(rows), 'row')}, mean log p(x) {result.log_likelihood:.2f} with {drawn}")
+
+
+def _save_table(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
+    """Write columns by name as a .csv, real numbers with six decimals."""
+    from flowvae.files import write_text
+
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     for line in zip(*columns.values(), strict=True):
         table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
-    files.write_text(out, text.getvalue())
-    drawn = counted(result.samples, "sample")
-    note(f"{out}: {counted(len(rows), 'row')}, mean log p(x) {result.log_likelihood:.2f} with {drawn}")
+    write_text(path, text.getvalue())
 
 
-def _output(out: Path | None, run: "Opened", decode: str | None) -> Path | None:
+def _output(out: Path | None, run: "Opened", decode: str | None, arrays: tuple[str, ...] = (".npz",)) -> Path | None:
     """A picture may replace an earlier one; data may not. Sequences are printed where there is no file."""
     if decode and (run.schema is None or (out and out.suffix.lower() != ".jsonl")):
         raise InputError("expected --decode for sequences in print or in a .jsonl; got another output: leave it out")
@@ -248,7 +264,7 @@ def _output(out: Path | None, run: "Opened", decode: str | None) -> Path | None:
         if run.schema is None:
             raise InputError("expected a file for what is made; got none: name it with -o grid.png, or -o x.npz")
         return None
-    data = (".jsonl", ".npz") if run.schema else (".npz",)
+    data = (".jsonl", ".npz") if run.schema else arrays
     if out.suffix.lower() in data or run.schema:
         return require_new(out, suffixes=data)
     return require_writable(out, suffixes=(*PICTURES, *data))

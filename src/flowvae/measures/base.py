@@ -34,14 +34,14 @@ def finds(*figures: str) -> Callable[[M], M]:
     return declare
 
 
-def figures_of(spec: Spec) -> tuple[str, ...] | None:
+def figures_of(spec: Spec, path: str = "measure") -> tuple[str, ...] | None:
     """The names of a measure's figures, options filled in, as patterns; None of one that declares none or is unknown.
 
-    Unknown is one of a plugin that is not loaded.
+    Unknown is one of a plugin that is not loaded. Raises `InputError` for options that a measure has not, at ``path``.
     """
     if (spec if isinstance(spec, str) else spec.get("name")) not in registry.names("measure"):
         return None
-    table = registry.resolve("measure", spec)
+    table = registry.resolve("measure", spec, path=path)
     declared = getattr(registry.component("measure", table.pop("name")), "figures", None)
     return None if declared is None else tuple(name.format(**table) for name in declared)
 

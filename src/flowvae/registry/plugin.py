@@ -37,7 +37,8 @@ def load_plugin(path: str | Path) -> None:
         raise InputError(
             f"expected a Python file that runs; got {type(error).__name__} in {str(path)!r}{line}, {said}: correct it"
         ) from error
-    _plugins.append(path.resolve())
+    if (place := path.resolve()) not in _plugins:
+        _plugins.append(place)
 
 
 def plugins() -> tuple[Path, ...]:
