@@ -1,12 +1,14 @@
 """Files that are written whole or not at all, and how they are read again."""
 
+import csv
+import io
 import json
 import os
 import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,16 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     atomically(path, write)
+
+
+def save_table(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
+    """Write columns by name as a .csv, real numbers with six decimals."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    for line in zip(*columns.values(), strict=True):
+        table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
+    write_text(path, text.getvalue())
 
 
 def load_json(path: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def run_jobs(
     """
     study = jobs[0].study
     results.prepare()
-    require_own(results, study)
+    results.require_of(study)
     missing = [job for job in jobs if not results.has(job.row.name, job.seed, study.digest(job.row, job.seed))]
     known = results.runs()
     for job in missing:
@@ -100,20 +100,6 @@ def run_jobs(
         raise InputError(
             f"expected all runs to finish; got {len(failed)} of {len(missing)} that failed ({told}): "
             "run the same command again once that is mended"
-        )
-
-
-def require_own(results: Results, study: Study) -> None:
-    """Raise `InputError` where the results there are those of another study, whose file has the same name."""
-    known = results.runs()
-    if not known or (title := results.read().get("title")) == study.title:
-        return
-    rows = {row.name: row for row in study.rows}
-    own = (run["config_digest"] == study.digest(rows[row], seed) for (row, seed), run in known.items() if row in rows)
-    if not any(own):
-        raise InputError(
-            f"expected results of {study.title!r} in {str(results.path)!r}; got those of another study of that name, "
-            f"{title!r}: rename the file, or name other folders by --results and --runs"
         )
 
 

@@ -70,6 +70,21 @@ class Results:
         """Make the folder; `InputError` where nothing can be written in it, before hours are spent on results."""
         require_writable(self.folder)
 
+    def require_of(self, study: Study) -> None:
+        """Raise `InputError` where the results there are those of another study, whose file has the same name."""
+        known = self.runs()
+        if not known or (title := self.read().get("title")) == study.title:
+            return
+        rows = {row.name: row for row in study.rows}
+        own = (
+            run["config_digest"] == study.digest(rows[row], seed) for (row, seed), run in known.items() if row in rows
+        )
+        if not any(own):
+            raise InputError(
+                f"expected results of {study.title!r} in {str(self.path)!r}; got those of another study of that name, "
+                f"{title!r}: rename the file, or name other folders by --results and --runs"
+            )
+
     def has(self, row: str, seed: int, digest: str) -> bool:
         """Whether there is a result of that run, made from the recipe of that digest."""
         run = self.runs().get((row, seed))

@@ -1,9 +1,7 @@
 """What is asked of a trained run: its bound, samples, reconstructions, latents and scores."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -125,7 +123,7 @@ def sample(
     elif out.suffix.lower() == ".csv":
         rows = draw(mean=False)
         names = opened.columns or [f"x{number}" for number in range(rows.shape[1])]
-        _save_table(out, dict(zip(names, rows.T.astype(float).tolist(), strict=True)))
+        files.save_table(out, dict(zip(names, rows.T.astype(float).tolist(), strict=True)))
     else:
         from flowvae.report.pictures import save_samples
 
@@ -224,7 +222,7 @@ def score(
     plugin: Plugins = None,
 ) -> None:
     """Write log p(x), the bound and the effective sample size of every datum, in nats, row by row."""
-    from flowvae import runs
+    from flowvae import files, runs
 
     prepare()
     require_new(out, suffixes=(".csv",))
@@ -239,21 +237,9 @@ def score(
     columns = {"row": range(len(rows)), **named, "log_px": found.log_px_hat, "elbo": found.elbo, "ess": found.ess}
     if rows.labels is not None:
         columns["label"] = rows.labels.tolist()
-    _save_table(out, columns)
+    files.save_table(out, columns)
     drawn = counted(result.samples, "sample")
     note(f"{out}: {counted(len(rows), 'row')}, mean log p(x) {result.log_likelihood:.2f} with {drawn}")
-
-
-def _save_table(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
-    """Write columns by name as a .csv, real numbers with six decimals."""
-    from flowvae.files import write_text
-
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    for line in zip(*columns.values(), strict=True):
-        table.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in line])
-    write_text(path, text.getvalue())
 
 
 def _output(out: Path | None, run: "Opened", decode: str | None, arrays: tuple[str, ...] = (".npz",)) -> Path | None:

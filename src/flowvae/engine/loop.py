@@ -268,15 +268,11 @@ class Loop:
         self.log.watch.lap(training=True)
         with averaged(self.average):
             found = validate(self.model, self.validation, self.fabric, VALIDATION_SEED)
-            if best := state.judge(found.elbo, self.passed()):
+            since = (state.phase_epoch - 1) % self.training.validate_every + 1
+            if best := state.judge(found.elbo, self.stage.steady(state.clock, since)):
                 state.best_weights = copied(self.model.state_dict())
         self.stage.schedule.observe(found.elbo)
         self.log.validation(asdict(found) | self.model.latents.account(), best=best)
-
-    def passed(self) -> int:
-        """Epochs since the last validation, but for those in which beta rose."""
-        epochs = (self.state.phase_epoch - 1) % self.training.validate_every + 1
-        return sum(not self.stage.is_warming(self.state.clock - epoch * self.steps) for epoch in range(epochs))
 
     def out_of_patience(self) -> bool:
         """Whether the phase ends early."""

@@ -64,6 +64,10 @@ class Stage:
         end = clock + self.steps
         return self.is_warming(end) and self.is_warming(end + 1)
 
+    def steady(self, clock: int, epochs: int) -> int:
+        """How many of the ``epochs`` that end at ``clock`` steps leave beta as it is."""
+        return sum(not self.is_warming(clock - epoch * self.steps_per_epoch) for epoch in range(epochs))
+
     def is_warming(self, clock: int) -> bool:
         """Whether beta has just risen."""
         return self.beta(clock - 1) < self.beta(clock)
