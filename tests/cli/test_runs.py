@@ -133,6 +133,8 @@ def test_a_runs_own_file_may_have_moved_but_not_changed(own: Opened, tmp_path: P
     assert torch.equal(data_of(own, changes=[there]).test.values, kept.test.values)
     thresholds = data_of(own, changes=[there, "data.binarise=threshold"])
     assert (thresholds.test.binarise, thresholds.digest) == ("threshold", kept.digest)
+    drawn = data_of(own, changes=[there, "data.binarise=static-seeded"])
+    assert drawn.digest != kept.digest, "bits are kept in place of intensities, of the same file"
     np.save(tmp_path / "moved.npy", fv.load_data("digits").train.values[1:51].numpy())
     for changes in ([there], [there, "data.binarise=threshold"], [there, "data.binarise=static-seeded"]):
         with pytest.raises(InputError, match="got others under the same name"):
