@@ -60,7 +60,7 @@ def arrays(
     """
     raise InputError(
         "expected data on file; got arrays, which were in memory when the run was trained: give data by --data FILE, "
-        "or load the run in Python and evaluate it on flowvae.from_arrays(...)"
+        "or resume and evaluate the run in Python, with flowvae.from_arrays(...)"
     )
 
 
